@@ -1,0 +1,156 @@
+package chanws
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/chanws/chanws/internal/handshake"
+	"github.com/chanws/chanws/internal/pump"
+)
+
+// A Conn is a WebSocket connection: events come out of [Conn.Events], messages go
+// into [Conn.Send]. [Dial], [Upgrade], [Listener] and package wstest make them.
+//
+// All methods, and sends on Send, are safe for any number of goroutines; a
+// message is never interleaved with another. What one goroutine does with Send,
+// [Conn.Write] and [Conn.Close] is written in the order in which it did so.
+//
+// Every Conn must be closed by its user with [Conn.Close], [Conn.CloseContext] or
+// [Conn.CloseNow], like every net.Conn, also when it has ended by itself: until
+// then one goroutine goes on receiving from Send, so that no sender hangs.
+type Conn struct {
+	// Send takes the messages to write, in order. What waits in it is written with
+	// as few calls to the operating system as possible.
+	//
+	// It is received from until the user's own Close or CloseNow has returned: while
+	// the connection lives, to be written, and after its end to be discarded and
+	// counted. A sender that may outlive that says
+	//
+	//	select {
+	//	case c.Send <- m:
+	//	case <-c.Done():
+	//	}
+	//
+	// close(c.Send) means "I have said everything": what is queued is written, a
+	// close frame 1000 goes out, and events go on until the peer's close arrives, at
+	// most Options.CloseTimeout later. The library never closes Send.
+	Send chan<- Message
+
+	pump        *pump.Pump[Event, Message]
+	id          string
+	subprotocol string
+	request     *http.Request
+	response    *http.Response
+}
+
+// Events gives the channel of what happens on the connection. It is the same
+// channel at every call. [Event] tells in which order things come; the channel is
+// closed after the terminal event.
+func (c *Conn) Events() <-chan Event { return c.pump.Events() }
+
+// Receive waits for the next event. It returns every event but the terminal one
+// with a nil error; the terminal one comes as a nil event and an error that is a
+// [Close] or an [Error], then and at every later call. When ctx ends first,
+// Receive returns ctx's error and the connection lives on.
+func (c *Conn) Receive(ctx context.Context) (Event, error) {
+	var ev Event
+	var ok bool
+	select {
+	case ev, ok = <-c.pump.Events():
+	default:
+		select {
+		case ev, ok = <-c.pump.Events():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if !ok {
+		return nil, c.pump.Err()
+	}
+	if end, terminal := ev.(error); terminal {
+		return nil, end
+	}
+	return ev, nil
+}
+
+// Write sends one message and returns when all of its bytes are with the
+// operating system; only then it returns nil. After the return m's bytes are the
+// caller's again.
+//
+// When ctx ends first, Write returns ctx's error and the connection is unharmed: a
+// message that was not begun is withdrawn, the rest of one that was begun follows
+// on its own. A message that cannot be sent is refused at once with an error that
+// matches [ErrInvalidMessage]. After a close frame of ours, or close(c.Send), the
+// error matches net.ErrClosed; after the end of the connection it is Err().
+func (c *Conn) Write(ctx context.Context, m Message) error { return c.pump.Write(ctx, m) }
+
+// Close does the close handshake, RFC 6455 section 7: it writes what Send holds at
+// the call, then a close frame with code and reason, and waits for the peer's, at
+// most Options.CloseTimeout. From the call on no data event is delivered; what
+// nobody has received is discarded and counted.
+//
+// Close returns nil if the connection ended with both close frames, also when that
+// was before the call, else Err(). An invalid code or reason is refused with an
+// error that matches [ErrInvalidMessage], and nothing is closed. A second Close
+// or CloseNow waits for the first and returns net.ErrClosed. When Close has
+// returned, no goroutine of the connection is left. It may be called from the loop
+// that receives Events.
+func (c *Conn) Close(code StatusCode, reason string) error {
+	return c.pump.Close(nil, int(code), reason)
+}
+
+// CloseContext is [Conn.Close], at most until ctx ends: then the connection is cut,
+// its terminal [Error] matches ctx's cause, and Err() is returned.
+func (c *Conn) CloseContext(ctx context.Context, code StatusCode, reason string) error {
+	return c.pump.Close(ctx, int(code), reason)
+}
+
+// CloseNow ends the connection at once, without a close handshake; its terminal
+// [Error] then matches net.ErrClosed. It cuts a running Close short, and returns nil
+// when it is the first of its kind, else net.ErrClosed. When it has returned, no
+// goroutine of the connection is left. A close frame that answers an error of the
+// peer's is given up to a second to arrive.
+func (c *Conn) CloseNow() error { return c.pump.CloseNow() }
+
+// Done is closed when the connection has ended. Buffered events may still wait
+// then, so nobody should select Done against Events.
+func (c *Conn) Done() <-chan struct{} { return c.pump.Context().Done() }
+
+// Context is cancelled when the connection has ended, with Err() as its cause. It
+// keeps the values of the dial's or request's context, but not its end.
+func (c *Conn) Context() context.Context { return c.pump.Context() }
+
+// Err gives the terminal event, a [Close] or an [Error], once the connection has
+// ended, and nil before.
+func (c *Conn) Err() error { return c.pump.Err() }
+
+// ID is a random string that is unique to this connection, for logs and maps.
+func (c *Conn) ID() string { return c.id }
+
+// Subprotocol is the one that was negotiated, or "".
+func (c *Conn) Subprotocol() string { return c.subprotocol }
+
+// Request is the upgrade request: the received one on the server, the sent one on
+// the client. It has no body, and its Context is Context().
+func (c *Conn) Request() *http.Request { return c.request }
+
+// Response is the server's answer to the upgrade request, with all its headers. On
+// the server it is nil.
+func (c *Conn) Response() *http.Response { return c.response }
+
+// LocalAddr is the address of this end of the connection.
+func (c *Conn) LocalAddr() net.Addr { return c.pump.NetConn().LocalAddr() }
+
+// RemoteAddr is the address of the peer, or of the proxy before it.
+func (c *Conn) RemoteAddr() net.Addr { return c.pump.NetConn().RemoteAddr() }
+
+// Stats gives the connection's counters. They are brought up to date whenever the
+// connection waits.
+func (c *Conn) Stats() Stats { return Stats(c.pump.Stats()) }
+
+// newConn starts the pumps on a stream whose handshake is done. ctx gives
+// Context() its values, not its end.
+func newConn(ctx context.Context, s *handshake.Stream, client bool, opts pump.Options) *Conn {
+	panic("soon")
+}

@@ -1,0 +1,201 @@
+package chanws
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/chanws/chanws/internal/pump"
+)
+
+// Overflow is what happens to a received message that finds the event channel
+// full.
+type Overflow int
+
+const (
+	// Block stops reading until the consumer has made room: TCP's flow control
+	// then slows the peer down, and nothing is lost. While it lasts, pings are not
+	// answered and a close is not seen.
+	Block Overflow = iota
+	// DropOldest makes room by dropping the oldest event that waits.
+	DropOldest
+	// DropNewest drops the message that has just come.
+	DropNewest
+	// CloseSlow ends the connection: close code 1008 and an [Error] that matches
+	// [ErrOverflow].
+	CloseSlow
+)
+
+// Compression is the mode of permessage-deflate, RFC 7692.
+type Compression int
+
+const (
+	// CompressionDefault is the package's default: disabled.
+	CompressionDefault Compression = iota
+	// CompressionDisabled neither offers nor accepts compression.
+	CompressionDisabled
+	// CompressionNoContextTakeover compresses every message for itself.
+	CompressionNoContextTakeover
+	// CompressionContextTakeover keeps the window from message to message.
+	CompressionContextTakeover
+)
+
+// Rate is a limit on messages: PerSecond in the long run, Burst at once. A Burst
+// below one means one. The zero Rate is no limit.
+type Rate struct {
+	PerSecond float64
+	Burst     int
+}
+
+// Options are the settings that client and server share. A zero field is the
+// default that its comment names. Durations of less than a second are honoured.
+type Options struct {
+	// EventBuffer is how many events wait for the consumer. Default 64.
+	EventBuffer int
+	// SendBuffer is how many messages a consumer may send for one event without
+	// waiting for the network. Default 64. [Conn.Send] has room for twice as many,
+	// so that a loop with a reply in hand when the connection ends, and one more for
+	// the terminal event, ends as well.
+	SendBuffer int
+	// Overflow is what happens to a message that finds the event channel full.
+	// Default [Block]. Control frames never wait: they are dropped and counted.
+	Overflow Overflow
+
+	// MaxMessageSize is the largest message to receive, in bytes, after
+	// decompression. Default 1 MiB; -1 none. A larger one ends the connection: 1009.
+	MaxMessageSize int64
+	// MaxFrameSize is the largest frame to receive, in bytes of payload. Default and
+	// -1 none. A larger one ends the connection: 1009.
+	MaxFrameSize int64
+	// FragmentSize is the largest frame to send, in bytes of payload; a larger
+	// message is fragmented, RFC 6455 section 5.4. Default and -1: one frame a
+	// message.
+	FragmentSize int
+
+	// IdleTimeout is the period of [IdleTimeout] events. Default none.
+	IdleTimeout time.Duration
+	// PingInterval is the period of the library's own pings. Default none.
+	PingInterval time.Duration
+	// PongTimeout is how long such a ping may stay unanswered before the connection
+	// ends: 1011 and an [Error] that matches os.ErrDeadlineExceeded. It runs only
+	// while the library reads, so that a slow consumer is never taken for a dead
+	// peer. Default PingInterval.
+	PongTimeout time.Duration
+	// WriteTimeout is how long one flush to the operating system may take. Default
+	// none.
+	WriteTimeout time.Duration
+	// CloseTimeout is how long the peer may take to answer our close frame, counted
+	// from the moment it is queued. Default 5 s; negative: for ever.
+	CloseTimeout time.Duration
+
+	// Compression is the mode of permessage-deflate. Default disabled.
+	Compression Compression
+	// CompressionLevel is the effort, 1 (fastest) to 9 (smallest). Default 1.
+	CompressionLevel int
+	// CompressionThreshold is the size in bytes below which a message is sent as it
+	// is. Default 512, or 128 with context takeover; -1: none.
+	CompressionThreshold int
+
+	// ManualPong leaves the answer to a [Ping] event to the user.
+	ManualPong bool
+	// MessageRate limits the messages received; one too many ends the connection:
+	// 1008. Default none.
+	MessageRate Rate
+
+	// Trace is told what the connection does. Its hooks run on the pumps: they must
+	// not block, nor call Close or Write.
+	Trace *Trace
+	// OnDrop is told of every message that is dropped, and why: [ErrOverflow] for
+	// one that found the event channel full, [ErrInvalidMessage] for one on Send
+	// that cannot be sent, net.ErrClosed for one on Send that came too late. What a
+	// local Close discards is only counted. It runs on the pumps: it must not block,
+	// nor call Close or Write.
+	OnDrop func(Message, error)
+	// Logger gets the connection's beginning and end at debug level, and a panic of a
+	// hook at error level. nil: silent.
+	Logger *slog.Logger
+}
+
+// Trace is a set of hooks that see a connection at work, in the manner of
+// net/http/httptrace. Any of them may be nil. They run on the connection's pumps
+// and must neither block nor call Close or Write.
+type Trace struct {
+	// FrameReceived is called for every frame received whose header is valid, before
+	// its payload is.
+	FrameReceived func(FrameInfo)
+	// FrameSent is called for every frame when it has been encoded to be written.
+	FrameSent func(FrameInfo)
+	// Flushed is called after every call to the operating system that writes, with
+	// the bytes it took, the time it took, and its error.
+	Flushed func(bytes int, took time.Duration, err error)
+	// KeepalivePong is called when the answer to one of the library's own pings has
+	// come, with the time from queueing the ping to reading the pong.
+	KeepalivePong func(roundTrip time.Duration)
+	// Ended is called once, with the terminal event, before it is put.
+	Ended func(err error)
+}
+
+// FrameInfo describes a frame to [Trace] hooks.
+type FrameInfo struct {
+	Opcode  byte  // RFC 6455 section 5.2
+	Fin     bool  // the message's last frame
+	Payload int64 // bytes of payload
+}
+
+// Stats are a connection's counters, both directions. Bytes are those of whole
+// frames, headers included, as they are on the wire above TLS.
+type Stats struct {
+	MessagesReceived, MessagesSent uint64 // Text and Binary
+	FramesReceived, FramesSent     uint64
+	BytesReceived, BytesSent       uint64
+	PingsReceived, PingsSent       uint64 // keepalive included
+	PongsReceived, PongsSent       uint64
+	Reads, Flushes                 uint64 // calls to the operating system
+
+	// DroppedEvents counts events that found the channel full or that a local Close
+	// discarded. DroppedMessages counts messages taken from Send that were not
+	// written: invalid, too late, or caught in a write that failed.
+	DroppedEvents, DroppedMessages uint64
+}
+
+// normalize checks o and gives the pump's settings, defaults filled in.
+func (o *Options) normalize() (pump.Options, error) {
+	for _, f := range []struct {
+		name string
+		bad  bool
+		want string
+	}{
+		{"EventBuffer", o.EventBuffer < 0, "must not be negative"},
+		{"SendBuffer", o.SendBuffer < 0, "must not be negative"},
+		{"Overflow", o.Overflow < Block || o.Overflow > CloseSlow, "is no Overflow of this package"},
+		{"MaxMessageSize", o.MaxMessageSize < -1, "must be -1 or more"},
+		{"MaxFrameSize", o.MaxFrameSize < -1, "must be -1 or more"},
+		{"FragmentSize", o.FragmentSize < -1, "must be -1 or more"},
+		{"IdleTimeout", o.IdleTimeout < 0, "must not be negative"},
+		{"PingInterval", o.PingInterval < 0, "must not be negative"},
+		{"PongTimeout", o.PongTimeout < 0, "must not be negative"},
+		{"WriteTimeout", o.WriteTimeout < 0, "must not be negative"},
+		{"Compression", o.Compression < CompressionDefault || o.Compression > CompressionContextTakeover, "is no Compression of this package"},
+		{"CompressionLevel", o.CompressionLevel < 0 || o.CompressionLevel > 9, "must be 1 to 9"},
+		{"CompressionThreshold", o.CompressionThreshold < -1, "must be -1 or more"},
+		{"MessageRate", !(o.MessageRate.PerSecond >= 0) || o.MessageRate.Burst < 0, "must not be negative"},
+		{"MessageRate", o.MessageRate.PerSecond == 0 && o.MessageRate.Burst > 0, "has a Burst but no PerSecond"},
+	} {
+		if f.bad {
+			return pump.Options{}, fmt.Errorf("chanws: Options.%s %s", f.name, f.want)
+		}
+	}
+	if o.Compression > CompressionDisabled {
+		return pump.Options{}, fmt.Errorf("chanws: Options.Compression: permessage-deflate: %w", errors.ErrUnsupported)
+	}
+	return pump.Options{}, nil
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
