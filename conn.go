@@ -2,6 +2,7 @@ package chanws
 
 import (
 	"context"
+	"crypto/rand"
 	"net"
 	"net/http"
 
@@ -97,7 +98,7 @@ func (c *Conn) Write(ctx context.Context, m Message) error { return c.pump.Write
 // returned, no goroutine of the connection is left. It may be called from the loop
 // that receives Events.
 func (c *Conn) Close(code StatusCode, reason string) error {
-	return c.pump.Close(nil, int(code), reason)
+	return c.pump.Close(context.Background(), int(code), reason)
 }
 
 // CloseContext is [Conn.Close], at most until ctx ends: then the connection is cut,
@@ -151,6 +152,39 @@ func (c *Conn) Stats() Stats { return Stats(c.pump.Stats()) }
 
 // newConn starts the pumps on a stream whose handshake is done. ctx gives
 // Context() its values, not its end.
-func newConn(ctx context.Context, s *handshake.Stream, client bool, opts pump.Options) *Conn {
-	panic("soon")
+func newConn(ctx context.Context, s *handshake.Stream, client bool, set settings) *Conn {
+	c := &Conn{
+		id:          rand.Text(),
+		subprotocol: s.Subprotocol,
+		response:    s.Response,
+	}
+	if set.logger != nil {
+		logLifecycle(&set, c.id, s.Conn)
+	}
+	c.pump = pump.Start(pump.Config[Event, Message]{
+		Context:    ctx,
+		Conn:       s.Conn,
+		Buffered:   s.Buffered,
+		Client:     client,
+		Options:    set.pump,
+		OnDrop:     set.onDrop,
+		Vocabulary: &vocabulary,
+	})
+	c.Send = c.pump.Send()
+	c.request = s.Request.WithContext(c.pump.Context())
+	return c
+}
+
+// logLifecycle tells the logger of the connection's beginning, and makes it told of
+// the end.
+func logLifecycle(set *settings, id string, conn net.Conn) {
+	logger := set.logger.With("conn", id, "peer", conn.RemoteAddr())
+	logger.Debug("websocket connection open")
+	ended := set.pump.Trace.Ended
+	set.pump.Trace.Ended = func(err error) {
+		logger.Debug("websocket connection ended", "err", err)
+		if ended != nil {
+			ended(err)
+		}
+	}
 }

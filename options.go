@@ -112,55 +112,19 @@ type Options struct {
 	// local Close discards is only counted. It runs on the pumps: it must not block,
 	// nor call Close or Write.
 	OnDrop func(Message, error)
-	// Logger gets the connection's beginning and end at debug level, and a panic of a
-	// hook at error level. nil: silent.
+	// Logger gets the connection's beginning and end, at debug level. nil: silent.
 	Logger *slog.Logger
 }
 
-// Trace is a set of hooks that see a connection at work, in the manner of
-// net/http/httptrace. Any of them may be nil. They run on the connection's pumps
-// and must neither block nor call Close or Write.
-type Trace struct {
-	// FrameReceived is called for every frame received whose header is valid, before
-	// its payload is.
-	FrameReceived func(FrameInfo)
-	// FrameSent is called for every frame when it has been encoded to be written.
-	FrameSent func(FrameInfo)
-	// Flushed is called after every call to the operating system that writes, with
-	// the bytes it took, the time it took, and its error.
-	Flushed func(bytes int, took time.Duration, err error)
-	// KeepalivePong is called when the answer to one of the library's own pings has
-	// come, with the time from queueing the ping to reading the pong.
-	KeepalivePong func(roundTrip time.Duration)
-	// Ended is called once, with the terminal event, before it is put.
-	Ended func(err error)
+// settings are Options that have been checked, defaults filled in.
+type settings struct {
+	pump   pump.Options
+	onDrop func(Message, error)
+	logger *slog.Logger
 }
 
-// FrameInfo describes a frame to [Trace] hooks.
-type FrameInfo struct {
-	Opcode  byte  // RFC 6455 section 5.2
-	Fin     bool  // the message's last frame
-	Payload int64 // bytes of payload
-}
-
-// Stats are a connection's counters, both directions. Bytes are those of whole
-// frames, headers included, as they are on the wire above TLS.
-type Stats struct {
-	MessagesReceived, MessagesSent uint64 // Text and Binary
-	FramesReceived, FramesSent     uint64
-	BytesReceived, BytesSent       uint64
-	PingsReceived, PingsSent       uint64 // keepalive included
-	PongsReceived, PongsSent       uint64
-	Reads, Flushes                 uint64 // calls to the operating system
-
-	// DroppedEvents counts events that found the channel full or that a local Close
-	// discarded. DroppedMessages counts messages taken from Send that were not
-	// written: invalid, too late, or caught in a write that failed.
-	DroppedEvents, DroppedMessages uint64
-}
-
-// normalize checks o and gives the pump's settings, defaults filled in.
-func (o *Options) normalize() (pump.Options, error) {
+// normalize checks o. Its error names the field.
+func (o *Options) normalize() (settings, error) {
 	for _, f := range []struct {
 		name string
 		bad  bool
@@ -183,13 +147,43 @@ func (o *Options) normalize() (pump.Options, error) {
 		{"MessageRate", o.MessageRate.PerSecond == 0 && o.MessageRate.Burst > 0, "has a Burst but no PerSecond"},
 	} {
 		if f.bad {
-			return pump.Options{}, fmt.Errorf("chanws: Options.%s %s", f.name, f.want)
+			return settings{}, fmt.Errorf("chanws: Options.%s %s", f.name, f.want)
 		}
 	}
 	if o.Compression > CompressionDisabled {
-		return pump.Options{}, fmt.Errorf("chanws: Options.Compression: permessage-deflate: %w", errors.ErrUnsupported)
+		return settings{}, fmt.Errorf("chanws: Options.Compression: permessage-deflate: %w", errors.ErrUnsupported)
 	}
-	return pump.Options{}, nil
+	po := pump.Options{
+		EventBuffer:    orDefault(o.EventBuffer, 64),
+		SendBuffer:     orDefault(o.SendBuffer, 64),
+		Overflow:       pump.Overflow(o.Overflow),
+		MaxMessageSize: limit(o.MaxMessageSize, 1<<20),
+		MaxFrameSize:   limit(o.MaxFrameSize, pump.None),
+		FragmentSize:   limit(int64(o.FragmentSize), pump.None),
+		IdleTimeout:    o.IdleTimeout,
+		PingInterval:   o.PingInterval,
+		PongTimeout:    orDefault(o.PongTimeout, o.PingInterval),
+		WriteTimeout:   o.WriteTimeout,
+		CloseTimeout:   orDefault(o.CloseTimeout, 5*time.Second),
+		ManualPong:     o.ManualPong,
+		Rate:           o.MessageRate.PerSecond,
+		Burst:          o.MessageRate.Burst,
+	}
+	if o.Trace != nil {
+		po.Trace = o.Trace.hooks()
+	}
+	return settings{po, o.OnDrop, o.Logger}, nil
+}
+
+// limit reads a size of which 0 is the default and -1 none.
+func limit(size, def int64) int64 {
+	switch size {
+	case 0:
+		return def
+	case -1:
+		return pump.None
+	}
+	return size
 }
 
 func orDefault[T comparable](v, def T) T {

@@ -1,57 +1,164 @@
+// Package pump runs one WebSocket connection: a read pump that turns bytes into
+// events, a write pump that turns messages into bytes, and the one place that
+// decides how the connection ends.
+//
+// It knows no HTTP and not the public types: a [Vocabulary] tells it how the root
+// package's events are made and its messages are read. It runs exactly two
+// goroutines a connection.
 package pump
 
 import (
 	"context"
-	"errors"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/chanws/chanws/internal/frame"
+	"golang.org/x/sync/errgroup"
 )
 
-var (
-	ErrInvalidMessage = errors.New("invalid message")
-	ErrOverflow       = errors.New("event channel full")
-)
+// Vocabulary makes events of type E from what was received, and reads messages of
+// type M. Closed and Failed must give values that are errors as well.
+type Vocabulary[E, M any] struct {
+	Text       func(string) E
+	Binary     func([]byte) E
+	Ping, Pong func([]byte) E
+	Idle       func(time.Duration) E
+	Closed     func(code int, reason string) E
+	Failed     func(error) E
 
-type Options struct{}
-type Vocabulary[E, M any] struct{}
-type Pump[E, M any] struct{}
+	// Outgoing tells what to write for a message.
+	Outgoing func(M) Outgoing
+	// Message gives a dropped event as a message, if it is one.
+	Message func(E) (M, bool)
+}
+
+// Outgoing is a message as the write pump sees it. Payload is that of a data
+// message, a ping or a pong; Code and Reason are a close frame's. A non-empty
+// Invalid tells why the message cannot be sent.
+type Outgoing struct {
+	Opcode  frame.Opcode
+	Payload []byte
+	Code    int
+	Reason  string
+	Invalid string
+}
+
+// Config is what a Pump is made of.
 type Config[E, M any] struct {
-	Context    context.Context
-	Conn       net.Conn
-	Buffered   []byte
+	// Context gives the connection's context its values, not its end.
+	Context context.Context
+	// Conn carries the frames, after the bytes in Buffered.
+	Conn     net.Conn
+	Buffered []byte
+	// Client tells which side this is: a client masks what it sends.
 	Client     bool
 	Options    Options
+	OnDrop     func(M, error)
 	Vocabulary *Vocabulary[E, M]
 }
 
-func Start[E, M any](cfg Config[E, M]) *Pump[E, M]                           { panic("soon") }
-func (p *Pump[E, M]) Events() <-chan E                                        { panic("soon") }
-func (p *Pump[E, M]) Send() chan<- M                                          { panic("soon") }
-func (p *Pump[E, M]) Write(ctx context.Context, m M) error                    { panic("soon") }
-func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error { panic("soon") }
-func (p *Pump[E, M]) CloseNow() error                                         { panic("soon") }
-func (p *Pump[E, M]) Context() context.Context                                { panic("soon") }
-func (p *Pump[E, M]) Err() error                                              { panic("soon") }
-func (p *Pump[E, M]) NetConn() net.Conn                                       { panic("soon") }
-func (p *Pump[E, M]) Stats() Stats                                            { panic("soon") }
+// Pump is a running connection.
+type Pump[E, M any] struct {
+	conn   net.Conn
+	tcp    *net.TCPConn // conn, where vectored writes pay
+	client bool
+	opts   Options
+	onDrop func(M, error)
+	voc    *Vocabulary[E, M]
 
-// Shutdown queues a close frame as Listener.Shutdown does: no waiting, nothing discarded.
-func (p *Pump[E, M]) Shutdown(code int, reason string) { panic("soon") }
+	events  chan E
+	send    chan M
+	pumps   errgroup.Group
+	ctx     context.Context // ends with the connection
+	cancel  context.CancelCauseFunc
+	in      input
+	out     output[M]
+	started time.Time
 
-// Kill ends the connection at once with net.ErrClosed, as Listener.Close does, without waiting; the user's own Close is still due.
-func (p *Pump[E, M]) Kill() { panic("soon") }
+	// wake tells the write pump that there is something for it under mu.
+	wake chan struct{}
+	// attention is set whenever wake is worth looking at, so that the write pump need
+	// not lock to see that nothing overtakes its data.
+	attention atomic.Bool
+	// room tells the read pump that queued pongs have been taken.
+	room chan struct{}
+	// freed is closed by the user's own Close: nobody waits for the consumer then.
+	freed chan struct{}
+	// written is closed when the write pump has written its last byte.
+	written chan struct{}
 
-type Stats struct {
-	MessagesReceived, MessagesSent uint64
-	FramesReceived, FramesSent     uint64
-	BytesReceived, BytesSent       uint64
-	PingsReceived, PingsSent       uint64
-	PongsReceived, PongsSent       uint64
-	Reads, Flushes                 uint64
+	// deliveryMu orders the end of the event channel against idle events and a local
+	// Close. It is held only for operations that do not block.
+	deliveryMu sync.Mutex
+	ending     bool        // the terminal event is being put, or has been
+	dropping   atomic.Bool // a local Close: data events are discarded
 
-	DroppedEvents, DroppedMessages uint64
+	mu     sync.Mutex // guards outbox, end and clocks
+	outbox outbox[M]
+	end    end[E]
+	clocks clocks
+
+	publishing sync.Once
+	lastActive atomic.Int64 // nanoseconds after started; see clocks.go
+	counters   counters
 }
 
-func Recycle(b []byte) {}
+// Start runs the pumps. The Pump must be ended by Close or CloseNow.
+func Start[E, M any](cfg Config[E, M]) *Pump[E, M] {
+	p := &Pump[E, M]{
+		conn:    cfg.Conn,
+		client:  cfg.Client,
+		opts:    cfg.Options,
+		onDrop:  cfg.OnDrop,
+		voc:     cfg.Vocabulary,
+		events:  make(chan E, cfg.Options.EventBuffer),
+		send:    make(chan M, 2*cfg.Options.SendBuffer),
+		wake:    make(chan struct{}, 1),
+		room:    make(chan struct{}, 1),
+		freed:   make(chan struct{}),
+		written: make(chan struct{}),
+		started: time.Now(),
+	}
+	p.tcp, _ = cfg.Conn.(*net.TCPConn)
+	p.ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(cfg.Context))
+	p.in.sequence = frame.Sequence{FromClient: !cfg.Client}
+	p.in.open(cfg.Conn, cfg.Buffered)
+	p.out.send = p.send
+	p.startClocks()
+	p.pumps.Go(p.readLoop)
+	p.pumps.Go(p.writeLoop)
+	return p
+}
 
-var _ time.Duration
+// Events gives the channel of events.
+func (p *Pump[E, M]) Events() <-chan E { return p.events }
+
+// Send gives the channel of messages.
+func (p *Pump[E, M]) Send() chan<- M { return p.send }
+
+// Context ends with the connection; its cause is Err.
+func (p *Pump[E, M]) Context() context.Context { return p.ctx }
+
+// NetConn gives the connection below, for its addresses.
+func (p *Pump[E, M]) NetConn() net.Conn { return p.conn }
+
+// Err gives the terminal event after the end, nil before.
+func (p *Pump[E, M]) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.end.published {
+		return nil
+	}
+	return p.end.err()
+}
+
+// nudge makes the write pump look at what is under mu.
+func (p *Pump[E, M]) nudge() {
+	p.attention.Store(true)
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}

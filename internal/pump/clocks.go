@@ -1,0 +1,253 @@
+package pump
+
+import (
+	"encoding/binary"
+	"os"
+	"time"
+
+	"github.com/chanws/chanws/internal/frame"
+)
+
+// clocks are the timers of a connection. They are guarded by mu, and made only when
+// the options ask for them.
+type clocks struct {
+	stopped bool
+	close   *time.Timer
+	idle    *time.Timer
+	ping    *time.Timer
+
+	// paused counts what keeps the read pump from reading: the patience for the
+	// peer's words does not run then.
+	paused    int
+	pong      patience
+	lastWords patience
+
+	pingNumber, pongNumber uint64 // of the last ping sent and the last one answered
+	pingSent               time.Time
+	bytesAtPing            uint64
+}
+
+// patience is a countdown that runs only while the read pump reads.
+type patience struct {
+	timer   *time.Timer
+	armed   bool
+	running bool
+	left    time.Duration
+	since   time.Time
+}
+
+// begin starts the countdown, which calls elapsed at its end.
+func (t *patience) begin(d time.Duration, paused bool, elapsed func()) {
+	if t.timer == nil {
+		t.timer = time.AfterFunc(time.Hour, elapsed)
+		t.timer.Stop()
+	}
+	t.armed, t.running, t.left = true, false, d
+	if !paused {
+		t.resume()
+	}
+}
+
+func (t *patience) resume() {
+	if t.armed && !t.running {
+		t.running, t.since = true, time.Now()
+		t.timer.Reset(t.left)
+	}
+}
+
+func (t *patience) pause() {
+	if t.armed && t.running {
+		t.running = false
+		t.left -= time.Since(t.since)
+		t.timer.Stop()
+	}
+}
+
+func (t *patience) stop() {
+	t.armed, t.running = false, false
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+// expired tells whether the countdown is over, for a timer that has fired.
+func (t *patience) expired() bool {
+	return t.armed && t.running && time.Since(t.since) >= t.left
+}
+
+func (c *clocks) stop() {
+	c.stopped = true
+	for _, t := range []*time.Timer{c.close, c.idle, c.ping} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	c.pong.stop()
+	c.lastWords.stop()
+}
+
+// startClocks starts the timers that run from the beginning.
+func (p *Pump[E, M]) startClocks() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d := p.opts.IdleTimeout; d > 0 {
+		p.clocks.idle = time.AfterFunc(d, p.idleElapsed)
+	}
+	if d := p.opts.PingInterval; d > 0 {
+		p.clocks.ping = time.AfterFunc(d, p.pingDue)
+	}
+}
+
+// pauseClocks notes that the read pump waits for something other than the peer.
+func (p *Pump[E, M]) pauseClocks() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.clocks.paused++; p.clocks.paused == 1 {
+		p.clocks.pong.pause()
+		p.clocks.lastWords.pause()
+	}
+}
+
+// resumeClocks notes that the read pump reads again.
+func (p *Pump[E, M]) resumeClocks() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.clocks.paused--; p.clocks.paused == 0 && !p.clocks.stopped {
+		p.clocks.pong.resume()
+		p.clocks.lastWords.resume()
+	}
+}
+
+// armCloseTimer starts the peer's time to answer our close frame, unless it runs or
+// is without end. Called with mu held.
+func (p *Pump[E, M]) armCloseTimer(d time.Duration) {
+	if d < 0 || p.clocks.close != nil || p.clocks.stopped {
+		return
+	}
+	p.clocks.close = time.AfterFunc(d, func() {
+		p.cut(timeoutError("no answer to the close frame", d, os.ErrDeadlineExceeded))
+	})
+}
+
+// startLastWords bounds how long the read pump reads on after a write that failed.
+// Called with mu held.
+func (p *Pump[E, M]) startLastWords() {
+	p.clocks.lastWords.begin(p.opts.patient(), p.clocks.paused > 0, p.lastWordsOverdue)
+}
+
+// lastWordsOverdue makes the write that failed the end.
+func (p *Pump[E, M]) lastWordsOverdue() {
+	p.mu.Lock()
+	if !p.clocks.lastWords.expired() {
+		p.mu.Unlock()
+		return
+	}
+	p.decide(any(p.end.writeErr).(E))
+	if p.end.closeSent {
+		p.interruptRead() // the close frame may still have to arrive
+		p.mu.Unlock()
+		return
+	}
+	p.sever()
+	p.mu.Unlock()
+	p.publish()
+}
+
+// pingDue sends a keepalive ping, whose number the peer's pong gives back.
+func (p *Pump[E, M]) pingDue() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := &p.clocks
+	if c.stopped || p.outbox.closing || p.end.decided {
+		return
+	}
+	c.ping.Reset(p.opts.PingInterval)
+	if p.outbox.keepaliveUnsent {
+		return // the last one still waits; so does its timeout
+	}
+	c.pingNumber++
+	c.pingSent = time.Now()
+	c.bytesAtPing = p.counters.out.bytes.Load()
+	payload := binary.BigEndian.AppendUint64(append(make([]byte, 0, 16), keepaliveMark...), c.pingNumber)
+	p.appendUrgent(frame.Ping, payload)
+	p.outbox.pings++
+	p.outbox.keepaliveUnsent = true
+	if !c.pong.armed {
+		c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
+	}
+	p.nudge()
+}
+
+// keepaliveMark begins the payload of the library's own pings.
+const keepaliveMark = "chanws\x00\x01"
+
+// keepalivePong tells whether a pong answers a keepalive ping, and notes it.
+func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
+	if p.opts.PingInterval == 0 || len(payload) != len(keepaliveMark)+8 || string(payload[:len(keepaliveMark)]) != keepaliveMark {
+		return false
+	}
+	number := binary.BigEndian.Uint64(payload[len(keepaliveMark):])
+	p.mu.Lock()
+	c := &p.clocks
+	if number <= c.pongNumber || number > c.pingNumber {
+		p.mu.Unlock()
+		return false
+	}
+	c.pongNumber = number
+	c.pong.stop()
+	roundTrip := time.Duration(-1)
+	if number == c.pingNumber {
+		roundTrip = time.Since(c.pingSent)
+	} else {
+		c.pong.begin(p.opts.PongTimeout, false, p.pongOverdue) // for the pings since
+	}
+	p.mu.Unlock()
+	if p.opts.Trace.KeepalivePong != nil && roundTrip >= 0 {
+		p.opts.Trace.KeepalivePong(roundTrip)
+	}
+	return true
+}
+
+// pongOverdue ends a connection whose peer does not answer. One that still takes
+// bytes before our ping has gone out is alive.
+func (p *Pump[E, M]) pongOverdue() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := &p.clocks
+	if !c.pong.expired() || c.stopped {
+		return
+	}
+	if sent := p.counters.out.bytes.Load(); p.outbox.keepaliveUnsent && sent != c.bytesAtPing {
+		c.bytesAtPing = sent
+		c.pong.begin(p.opts.PongTimeout, false, p.pongOverdue)
+		return
+	}
+	c.pong.stop()
+	p.fail(1011, "keepalive: no pong", timeoutError("keepalive: no pong", p.opts.PongTimeout, os.ErrDeadlineExceeded))
+	p.nudge()
+}
+
+// noteActivity notes that bytes have come or gone.
+func (p *Pump[E, M]) noteActivity() {
+	if p.opts.IdleTimeout > 0 {
+		p.lastActive.Store(int64(time.Since(p.started)))
+	}
+}
+
+// idleElapsed tells the user of a whole period without activity.
+func (p *Pump[E, M]) idleElapsed() {
+	now := time.Since(p.started)
+	idle := now - time.Duration(p.lastActive.Load())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := &p.clocks
+	if c.stopped || p.end.decided {
+		return
+	}
+	if idle < p.opts.IdleTimeout {
+		c.idle.Reset(p.opts.IdleTimeout - idle)
+		return
+	}
+	c.idle.Reset(p.opts.IdleTimeout)
+	p.deliverIdle(p.voc.Idle(idle))
+}

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package pump
+
+import (
+	"net"
+	"syscall"
+)
+
+// rawConn gives nil: here a socket cannot be waited for without a buffer.
+func rawConn(net.Conn) syscall.RawConn { return nil }
+
+// readNow is never called where rawConn gives nil.
+func (in *input) readNow(uintptr) bool { return true }

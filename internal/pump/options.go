@@ -1,0 +1,61 @@
+package pump
+
+import (
+	"math"
+	"time"
+)
+
+// Overflow is what happens to a message that finds the event channel full.
+type Overflow int
+
+// The policies, in the order of the root package's.
+const (
+	Block Overflow = iota
+	DropOldest
+	DropNewest
+	CloseSlow
+)
+
+// None stands for a size without a limit.
+const None = math.MaxInt64
+
+// endTimeout bounds what must end although the user lets the peer take for ever.
+const endTimeout = 5 * time.Second
+
+// lingerTimeout is how long a peer is given to read the close frame that answers
+// its error, before the socket is closed.
+const lingerTimeout = time.Second
+
+// Options are the settings of a connection, checked and complete: sizes without a
+// limit are None, durations that are off are zero, and CloseTimeout is negative for
+// "for ever".
+type Options struct {
+	EventBuffer, SendBuffer int
+	Overflow                Overflow
+
+	MaxMessageSize, MaxFrameSize, FragmentSize int64
+
+	IdleTimeout, PingInterval, PongTimeout, WriteTimeout, CloseTimeout time.Duration
+
+	ManualPong bool
+	Rate       float64 // messages a second; 0 none
+	Burst      int
+
+	Trace Trace
+}
+
+// Trace holds the user's hooks; any may be nil.
+type Trace struct {
+	FrameReceived, FrameSent func(opcode byte, fin bool, payload int64)
+	Flushed                  func(bytes int, took time.Duration, err error)
+	KeepalivePong            func(roundTrip time.Duration)
+	Ended                    func(err error)
+}
+
+// patient is CloseTimeout where something must end all the same.
+func (o *Options) patient() time.Duration {
+	if o.CloseTimeout < 0 {
+		return endTimeout
+	}
+	return o.CloseTimeout
+}

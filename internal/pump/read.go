@@ -1,0 +1,183 @@
+package pump
+
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/chanws/chanws/internal/frame"
+)
+
+// peerClosed ends reading: the peer's close frame has come.
+type peerClosed struct {
+	code   int
+	reason string
+}
+
+func (e *peerClosed) Error() string { return fmt.Sprintf("close frame %d %q", e.code, e.reason) }
+
+// readLoop is the read pump. It is the only one that delivers data events, and it
+// ends the connection when there is nothing more to read.
+func (p *Pump[E, M]) readLoop() error {
+	cause := p.read()
+	p.in.release()
+	p.in.message = assembly{}
+	p.counters.in.publish(&p.in.tally)
+	p.finish(cause)
+	return nil
+}
+
+// read decodes frames until something ends that, and tells what.
+func (p *Pump[E, M]) read() error {
+	in := &p.in
+	for {
+		b := in.pending()
+		h, n, err := frame.Parse(b)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			if err := p.fill(); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := p.admit(h); err != nil {
+			return err
+		}
+		in.tally.frames++
+		if p.opts.Trace.FrameReceived != nil {
+			p.opts.Trace.FrameReceived(byte(h.Opcode), h.Fin, h.Length)
+		}
+		switch {
+		case h.Opcode.Control():
+			err = p.readControl(h, n)
+		case h.Fin && h.Opcode != frame.Continuation && h.Length <= int64(len(b)-n):
+			in.start += n + int(h.Length)
+			err = p.readWhole(h, b[n:n+int(h.Length)])
+		default:
+			in.start += n
+			err = p.readPart(h)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// fill reads once, after telling what has been counted so far.
+func (p *Pump[E, M]) fill() error {
+	in := &p.in
+	p.counters.in.publish(&in.tally)
+	in.cleanFill, in.framesAtFill = in.start == in.end, in.tally.frames
+	if p.opts.IdleTimeout > 0 {
+		in.activeBefore = p.lastActive.Load()
+	}
+	if err := in.fill(); err != nil {
+		return err
+	}
+	p.noteActivity()
+	return nil
+}
+
+// forgetActivity takes the activity of the last read back, if the frame just decoded
+// was all that it brought.
+func (p *Pump[E, M]) forgetActivity() {
+	in := &p.in
+	if p.opts.IdleTimeout > 0 && in.cleanFill && in.start == in.end && in.tally.frames == in.framesAtFill+1 {
+		p.lastActive.Store(in.activeBefore)
+	}
+}
+
+// admit checks a header against the role, the frames before it, and the limits.
+func (p *Pump[E, M]) admit(h frame.Header) error {
+	if err := p.in.sequence.Next(h); err != nil {
+		return err
+	}
+	if h.Opcode.Control() {
+		return nil
+	}
+	if h.Length > p.opts.MaxFrameSize {
+		return &frame.Error{Code: 1009, Reason: fmt.Sprintf("frame of %d bytes, more than %d", h.Length, p.opts.MaxFrameSize)}
+	}
+	// Not a sum: it could overflow.
+	if h.Length > p.opts.MaxMessageSize-int64(len(p.in.message.payload)) {
+		return &frame.Error{Code: 1009, Reason: fmt.Sprintf("message of more than %d bytes", p.opts.MaxMessageSize)}
+	}
+	return nil
+}
+
+// readWhole takes a message that is one frame and lies in the buffer: the common
+// case. It is unmasked in place and copied out once.
+func (p *Pump[E, M]) readWhole(h frame.Header, payload []byte) error {
+	if h.Masked {
+		frame.Mask(payload, h.Key)
+	}
+	if h.Opcode == frame.Binary {
+		if skip, err := p.admitMessage(); skip {
+			return err
+		}
+		own := newPayload(len(payload))
+		return p.deliver(p.voc.Binary(append(own, payload...)))
+	}
+	if !utf8.Valid(payload) {
+		return errInvalidUTF8
+	}
+	if skip, err := p.admitMessage(); skip {
+		return err
+	}
+	return p.deliver(p.voc.Text(string(payload)))
+}
+
+// admitMessage counts a message, and tells whether to skip it: it exceeds the rate
+// that is allowed, which is an error, or a local Close has come.
+func (p *Pump[E, M]) admitMessage() (skip bool, err error) {
+	p.in.tally.messages++
+	if p.opts.Rate > 0 && !p.in.tokens.take(p.opts.Rate, p.opts.Burst, time.Now()) {
+		return true, &frame.Error{Code: 1008, Reason: fmt.Sprintf("more than %v messages a second", p.opts.Rate)}
+	}
+	if p.dropping.Load() {
+		p.counters.droppedEvents.Add(1)
+		return true, nil
+	}
+	return false, nil
+}
+
+// readControl takes a control frame, which may come between the fragments of a
+// message.
+func (p *Pump[E, M]) readControl(h frame.Header, headerSize int) error {
+	in := &p.in
+	size := headerSize + int(h.Length)
+	for in.end-in.start < size {
+		if err := p.fill(); err != nil {
+			return err
+		}
+	}
+	payload := in.buf[in.start+headerSize : in.start+size]
+	in.start += size
+	if h.Masked {
+		frame.Mask(payload, h.Key)
+	}
+	switch h.Opcode {
+	case frame.Ping:
+		in.tally.pings++
+		if !p.opts.ManualPong {
+			p.queuePong(payload)
+		}
+		p.deliverControl(p.voc.Ping, payload)
+	case frame.Pong:
+		in.tally.pongs++
+		if p.keepalivePong(payload) {
+			p.forgetActivity()
+			return nil
+		}
+		p.deliverControl(p.voc.Pong, payload)
+	case frame.Close:
+		code, reason, err := frame.ParseClose(payload)
+		if err != nil {
+			return err
+		}
+		return &peerClosed{code, reason}
+	}
+	return nil
+}

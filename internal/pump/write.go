@@ -1,0 +1,579 @@
+package pump
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/chanws/chanws/internal/frame"
+)
+
+// output is what the write pump alone uses: the frames that it has gathered and not
+// yet handed to the operating system.
+type output[M any] struct {
+	send  chan M
+	buf   *[bufferSize]byte // nil while there is nothing to write
+	batch []byte            // of buf
+	// head is how many bytes at the start of batch belong to a frame begun before.
+	head int
+	// current is the entry whose frames are being gathered, unflushed those that are
+	// gathered to their last byte.
+	current   *entry
+	unflushed []*entry
+	keys      maskingKeys
+	// messages counts those whose last byte is in batch; keepalive tells that the
+	// library's ping is, and other that something else is.
+	messages         uint64
+	keepalive, other bool
+	tally            tally
+}
+
+// writePiece bounds what one call writes, so that WriteTimeout measures progress.
+const writePiece = 512 << 10
+
+// vectored is the payload size from which copying costs more than a vectored write.
+const vectored = 8 << 10
+
+// errWritten ends the writing: the close frame is out, or nothing may follow.
+var errWritten = errors.New("everything is written")
+
+// writeLoop is the write pump. It writes until a close frame is out or nothing can
+// be written any more; then it discards what is sent, until the user has closed.
+func (p *Pump[E, M]) writeLoop() error {
+	var failure *writeFailure
+	if errors.As(p.write(), &failure) {
+		p.writeFailed(failure)
+	}
+	p.endWriting()
+	p.discard()
+	return nil
+}
+
+// write gathers what there is to write and calls the operating system when there is
+// no more, or when the buffer is full.
+func (p *Pump[E, M]) write() error {
+	for {
+		if p.attention.Load() {
+			if err := p.attend(); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case m, ok := <-p.out.send:
+			if err := p.writeMessage(m, ok); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		if err := p.flush(); err != nil {
+			return err
+		}
+		p.releaseBatch()
+		select {
+		case m, ok := <-p.out.send:
+			if err := p.writeMessage(m, ok); err != nil {
+				return err
+			}
+		case <-p.wake:
+		}
+	}
+}
+
+// attend writes what does not come through Send: what is urgent, then one entry.
+func (p *Pump[E, M]) attend() error {
+	if err := p.boundary(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	queue := p.outbox.queue
+	if len(queue) == 0 {
+		p.mu.Unlock()
+		return nil
+	}
+	e := queue[0]
+	queue[0] = nil
+	if p.outbox.queue = queue[1:]; len(queue) == 1 {
+		p.outbox.queue = nil
+		p.attention.Store(false)
+	}
+	p.mu.Unlock()
+	p.out.current = e
+	for n := len(p.out.send); n > 0; n-- {
+		select {
+		case m, ok := <-p.out.send:
+			if err := p.writeMessage(m, ok); err != nil {
+				return err
+			}
+		default:
+			n = 1 // a write pump of this connection is the only receiver; be safe
+		}
+	}
+	return p.writeEntry(e)
+}
+
+// boundary is called between two frames. It gathers the pings and pongs that wait,
+// and ends the writing with a close frame that is urgent.
+func (p *Pump[E, M]) boundary() error {
+	p.mu.Lock()
+	p.attention.Store(len(p.outbox.queue) > 0) // those are for attend
+	for len(p.outbox.urgent) > 0 {
+		if len(p.out.batch)+len(p.outbox.urgent) > bufferSize {
+			p.mu.Unlock()
+			if err := p.flush(); err != nil {
+				return err
+			}
+			p.mu.Lock()
+			continue
+		}
+		p.gatherUrgent()
+	}
+	closing, decided := p.outbox.urgentClose, p.end.decided
+	p.mu.Unlock()
+	if closing != nil {
+		return p.writeClose(closing.code, closing.reason)
+	}
+	if decided {
+		return errWritten
+	}
+	return nil
+}
+
+// gatherUrgent takes all pings and pongs that wait. Called with mu held.
+func (p *Pump[E, M]) gatherUrgent() {
+	o := &p.outbox
+	p.hold()
+	p.out.batch = append(p.out.batch, o.urgent...)
+	p.out.tally.frames += o.pings + o.pongs
+	p.out.tally.pings += o.pings
+	p.out.tally.pongs += o.pongs
+	if o.pongs > 0 {
+		p.out.other = true
+	}
+	p.out.keepalive = p.out.keepalive || o.pings > 0
+	o.pings, o.pongs = 0, 0
+	o.urgent = o.urgent[:0]
+	if cap(o.urgent) > 512 {
+		o.urgent = nil
+	}
+	p.signalRoom()
+}
+
+// signalRoom lets the read pump queue pongs again. Called with mu held.
+func (p *Pump[E, M]) signalRoom() {
+	if p.outbox.roomWanted {
+		p.outbox.roomWanted = false
+		p.room <- struct{}{}
+	}
+}
+
+// writeMessage gathers a message that came through Send; !ok is a closed Send.
+func (p *Pump[E, M]) writeMessage(m M, ok bool) error {
+	out := Outgoing{Opcode: frame.Close, Code: 1000}
+	if ok {
+		out = p.voc.Outgoing(m)
+		if err := out.check(); err != nil {
+			p.drop(m, err)
+			return nil
+		}
+	}
+	if out.Opcode == frame.Close {
+		p.mu.Lock()
+		p.closeQueued()
+		p.mu.Unlock()
+		return p.writeClose(out.Code, out.Reason)
+	}
+	return p.writeFrames(&out, nil)
+}
+
+// writeEntry gathers a message given to Write, or a local Close's frame.
+func (p *Pump[E, M]) writeEntry(e *entry) error {
+	if e.message.Opcode == frame.Close {
+		p.out.current, p.out.unflushed = nil, append(p.out.unflushed, e)
+		return p.writeClose(e.message.Code, e.message.Reason)
+	}
+	p.mu.Lock()
+	if e.orphan {
+		p.mu.Unlock()
+		p.out.current = nil
+		return nil
+	}
+	e.begun = true
+	p.mu.Unlock()
+	if err := p.writeFrames(&e.message, e); err != nil {
+		return err
+	}
+	p.out.current = nil
+	p.out.unflushed = append(p.out.unflushed, e)
+	return nil
+}
+
+// writeFrames gathers a message, in fragments where it is larger than FragmentSize.
+func (p *Pump[E, M]) writeFrames(m *Outgoing, e *entry) error {
+	opcode, rest := m.Opcode, m.Payload
+	for {
+		if p.attention.Load() {
+			if err := p.boundary(); err != nil {
+				return err
+			}
+		}
+		n := len(rest)
+		if int64(n) > p.opts.FragmentSize && !opcode.Control() {
+			n = int(p.opts.FragmentSize)
+		}
+		fin := n == len(rest)
+		h := frame.Header{Fin: fin, Opcode: opcode, Length: int64(n)}
+		if err := p.writeFrame(h, rest[:n], e); err != nil {
+			return err
+		}
+		if fin {
+			break
+		}
+		rest, opcode = rest[n:], frame.Continuation
+	}
+	switch m.Opcode {
+	case frame.Ping:
+		p.out.tally.pings++
+	case frame.Pong:
+		p.out.tally.pongs++
+	default:
+		p.out.messages++
+	}
+	return nil
+}
+
+// writeFrame gathers one frame. Its payload is copied into the batch, unless it is
+// large and may go out from where it is.
+func (p *Pump[E, M]) writeFrame(h frame.Header, payload []byte, e *entry) error {
+	out := &p.out
+	copied := e != nil && e.copied
+	if bufferSize-len(out.batch) < frame.MaxHeaderSize {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
+	p.hold()
+	out.other = true
+	out.tally.frames++
+	if p.client {
+		h.Masked, h.Key = true, out.keys.next()
+	}
+	out.batch = h.Append(out.batch)
+	if p.opts.Trace.FrameSent != nil {
+		p.opts.Trace.FrameSent(byte(h.Opcode), h.Fin, h.Length)
+	}
+	if !p.client && !copied && p.tcp != nil && len(payload) >= vectored {
+		return p.writeVectored(payload)
+	}
+	key := h.Key
+	for {
+		n := min(len(payload), bufferSize-len(out.batch))
+		dst := out.batch[len(out.batch) : len(out.batch)+n]
+		out.batch = out.batch[:len(out.batch)+n]
+		if copied {
+			p.mu.Lock()
+			key = p.copyPayload(dst, e.rest, key)
+			e.rest = e.rest[n:]
+			p.mu.Unlock()
+		} else {
+			key = p.copyPayload(dst, payload, key)
+		}
+		if payload = payload[n:]; len(payload) == 0 {
+			return nil
+		}
+		if err := p.flush(); err != nil {
+			return err
+		}
+		if !p.client && !copied && len(payload) >= bufferSize {
+			return p.writeDirect(payload)
+		}
+		p.hold()
+		out.head = len(payload)
+	}
+}
+
+// copyPayload fills dst from src, masked on a client.
+func (p *Pump[E, M]) copyPayload(dst, src []byte, key uint32) uint32 {
+	if p.client {
+		return frame.MaskTo(dst, src[:len(dst)], key)
+	}
+	copy(dst, src)
+	return 0
+}
+
+// writeClose writes a close frame, the last one.
+func (p *Pump[E, M]) writeClose(code int, reason string) error {
+	payload := frame.AppendClose(make([]byte, 0, frame.MaxControlPayload), code, reason)
+	if err := p.writeFrame(frame.Header{Fin: true, Opcode: frame.Close, Length: int64(len(payload))}, payload, nil); err != nil {
+		return err
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.end.closeSent = true
+	p.mu.Unlock()
+	return errWritten
+}
+
+// encode appends a whole frame to dst. Called with mu held, for what is urgent.
+func (p *Pump[E, M]) encode(dst []byte, h frame.Header, payload []byte) []byte {
+	if p.client {
+		h.Masked, h.Key = true, randomKey()
+	}
+	dst = h.Append(dst)
+	n := len(dst)
+	dst = append(dst, payload...)
+	if p.client {
+		frame.Mask(dst[n:], h.Key)
+	}
+	if p.opts.Trace.FrameSent != nil {
+		p.opts.Trace.FrameSent(byte(h.Opcode), h.Fin, h.Length)
+	}
+	return dst
+}
+
+// writeFailure is a write that failed. boundary tells that what did go out ends with
+// a whole frame.
+type writeFailure struct {
+	err      error
+	boundary bool
+}
+
+func (f *writeFailure) Error() string { return f.err.Error() }
+
+// flush hands the batch to the operating system.
+func (p *Pump[E, M]) flush() error {
+	out := &p.out
+	if len(out.batch) == 0 {
+		if out.messages > 0 { // the last payload went out uncopied
+			p.flushed()
+		}
+		return nil
+	}
+	started := p.startWrite()
+	n, err := p.conn.Write(out.batch)
+	if err := p.endWrite(started, n, err); err != nil {
+		return err
+	}
+	p.flushed()
+	return nil
+}
+
+// writeVectored hands the batch and a payload behind it to the operating system,
+// uncopied.
+func (p *Pump[E, M]) writeVectored(payload []byte) error {
+	piece := payload[:min(len(payload), writePiece)]
+	both := net.Buffers{p.out.batch, piece}
+	started := p.startWrite()
+	n, err := both.WriteTo(p.tcp)
+	if err := p.endWrite(started, int(n), err); err != nil {
+		return err
+	}
+	p.flushed()
+	return p.writeDirect(payload[len(piece):])
+}
+
+// writeDirect hands the rest of a payload to the operating system, uncopied. The
+// batch is empty.
+func (p *Pump[E, M]) writeDirect(payload []byte) error {
+	for len(payload) > 0 {
+		piece := payload[:min(len(payload), writePiece)]
+		started := p.startWrite()
+		n, err := p.conn.Write(piece)
+		p.out.head = len(payload)
+		if err := p.endWrite(started, n, err); err != nil {
+			return err
+		}
+		p.out.head = 0
+		payload = payload[len(piece):]
+	}
+	return nil
+}
+
+func (p *Pump[E, M]) startWrite() (started time.Time) {
+	if p.opts.WriteTimeout > 0 || p.opts.Trace.Flushed != nil {
+		started = time.Now()
+	}
+	if p.opts.WriteTimeout > 0 {
+		p.conn.SetWriteDeadline(started.Add(p.opts.WriteTimeout))
+	}
+	return started
+}
+
+func (p *Pump[E, M]) endWrite(started time.Time, n int, err error) error {
+	out := &p.out
+	out.tally.bytes += uint64(n)
+	out.tally.calls++
+	if p.opts.Trace.Flushed != nil {
+		p.opts.Trace.Flushed(n, time.Since(started), err)
+	}
+	if err != nil {
+		return &writeFailure{err, endsFrame(out.batch, out.head, n)}
+	}
+	return nil
+}
+
+// endsFrame tells whether the first n bytes of a batch end with a whole frame, where
+// the first head bytes of it belong to a frame begun before.
+func endsFrame(batch []byte, head, n int) bool {
+	at := int64(head)
+	for at < int64(n) {
+		h, size, err := frame.Parse(batch[at:])
+		if size == 0 || err != nil {
+			return false
+		}
+		at += int64(size) + h.Length
+	}
+	return at == int64(n)
+}
+
+// flushed notes that the whole batch is with the operating system.
+func (p *Pump[E, M]) flushed() {
+	out := &p.out
+	if out.other {
+		p.noteActivity()
+	}
+	if out.keepalive || len(out.unflushed) > 0 {
+		p.mu.Lock()
+		if out.keepalive {
+			p.outbox.keepaliveUnsent = false
+		}
+		for i, e := range out.unflushed {
+			e.finish(nil)
+			out.unflushed[i] = nil
+		}
+		p.mu.Unlock()
+		out.unflushed = out.unflushed[:0]
+	}
+	out.tally.messages += out.messages
+	out.messages, out.head, out.keepalive, out.other = 0, 0, false, false
+	out.batch = out.batch[:0]
+	p.counters.out.publish(&out.tally)
+}
+
+// hold makes sure that there is a batch to gather in.
+func (p *Pump[E, M]) hold() {
+	if p.out.buf == nil {
+		p.out.buf = buffers.Get().(*[bufferSize]byte)
+		p.out.batch = p.out.buf[:0]
+	}
+}
+
+// releaseBatch gives the empty batch's buffer back before the pump waits.
+func (p *Pump[E, M]) releaseBatch() {
+	if p.out.buf != nil {
+		buffers.Put(p.out.buf)
+		p.out.buf, p.out.batch = nil, nil
+	}
+}
+
+// writeFailed does what remains after a write that failed. That does not decide the
+// end: the peer's last messages and its close frame are still read for a while.
+func (p *Pump[E, M]) writeFailed(f *writeFailure) {
+	p.mu.Lock()
+	if p.end.decided {
+		p.mu.Unlock()
+		return
+	}
+	p.end.writeErr = p.failed(networkError("write", f.err))
+	p.outbox.closing = true
+	p.startLastWords()
+	p.failEntries(p.end.writeErr)
+	p.mu.Unlock()
+	p.counters.droppedMessages.Add(p.out.messages)
+	p.out.messages = 0
+	if _, encrypted := p.conn.(*tls.Conn); encrypted || !f.boundary || !errors.Is(f.err, os.ErrDeadlineExceeded) {
+		return // nothing can follow
+	}
+	// The peer did not read in time, but the stream is whole: it may still learn why
+	// this ends.
+	p.hold()
+	p.out.batch = p.encode(p.out.batch[:0],
+		frame.Header{Fin: true, Opcode: frame.Close, Length: 2 + int64(len(writeTimedOut))},
+		frame.AppendClose(nil, 1011, writeTimedOut))
+	p.conn.SetWriteDeadline(time.Now().Add(p.opts.patient()))
+	if _, err := p.conn.Write(p.out.batch); err == nil {
+		p.mu.Lock()
+		p.end.closeSent = true
+		p.mu.Unlock()
+	}
+}
+
+const writeTimedOut = "write timed out"
+
+// endWriting notes that the write pump has written its last byte. Entries that wait
+// learn the end when it is decided, else that they are too late.
+func (p *Pump[E, M]) endWriting() {
+	p.mu.Lock()
+	p.outbox.done = true
+	p.outbox.urgent = nil
+	if p.end.decided {
+		p.outbox.queue = append(p.takeEntries(), p.outbox.queue...)
+		if p.end.published {
+			p.failEntries(p.end.err())
+		}
+	} else {
+		p.failEntries(errClosing)
+	}
+	p.signalRoom()
+	p.mu.Unlock()
+	p.counters.droppedMessages.Add(p.out.messages)
+	p.out.messages = 0
+	p.releaseBatch()
+	p.counters.out.publish(&p.out.tally)
+	close(p.written)
+}
+
+// takeEntries gives the entries that the write pump had in hand. Called with mu held,
+// by the write pump.
+func (p *Pump[E, M]) takeEntries() []*entry {
+	taken := p.out.unflushed
+	if p.out.current != nil {
+		taken = append(taken, p.out.current)
+	}
+	p.out.current, p.out.unflushed = nil, nil
+	return taken
+}
+
+// failEntries ends every Write that waits. Called with mu held, by the write pump.
+func (p *Pump[E, M]) failEntries(err error) {
+	for _, e := range append(p.takeEntries(), p.outbox.queue...) {
+		e.finish(err)
+	}
+	p.outbox.queue = nil
+}
+
+// discard receives what is sent after the end, so that no sender hangs, until the
+// user's own Close.
+func (p *Pump[E, M]) discard() {
+	send := p.out.send
+	for {
+		select {
+		case m, ok := <-send:
+			if !ok {
+				send = nil
+				continue
+			}
+			p.drop(m, net.ErrClosed)
+		case <-p.wake:
+			p.mu.Lock()
+			released := p.outbox.released
+			p.mu.Unlock()
+			if released {
+				return
+			}
+		}
+	}
+}
+
+// drop counts and reports a message that is not written.
+func (p *Pump[E, M]) drop(m M, err error) {
+	p.counters.droppedMessages.Add(1)
+	if p.onDrop != nil && !p.dropping.Load() {
+		p.onDrop(m, err)
+	}
+}

@@ -1,0 +1,66 @@
+package chanws
+
+import (
+	"time"
+
+	"github.com/chanws/chanws/internal/pump"
+)
+
+// Trace is a set of hooks that see a connection at work, in the manner of
+// net/http/httptrace. Any of them may be nil. They run on the connection's pumps
+// and must neither block nor call Close or Write.
+type Trace struct {
+	// FrameReceived is called for every frame received whose header is valid, before
+	// its payload is.
+	FrameReceived func(FrameInfo)
+	// FrameSent is called for every frame when it has been encoded to be written.
+	FrameSent func(FrameInfo)
+	// Flushed is called after every call to the operating system that writes, with
+	// the bytes it took, the time it took, and its error.
+	Flushed func(bytes int, took time.Duration, err error)
+	// KeepalivePong is called when the answer to one of the library's own pings has
+	// come, with the time from queueing the ping to reading the pong.
+	KeepalivePong func(roundTrip time.Duration)
+	// Ended is called once, with the terminal event, before it is put.
+	Ended func(err error)
+}
+
+// FrameInfo describes a frame to [Trace] hooks.
+type FrameInfo struct {
+	Opcode  byte  // RFC 6455 section 5.2
+	Fin     bool  // the message's last frame
+	Payload int64 // bytes of payload
+}
+
+// hooks gives t as the pumps call it.
+func (t *Trace) hooks() pump.Trace {
+	adapt := func(hook func(FrameInfo)) func(byte, bool, int64) {
+		if hook == nil {
+			return nil
+		}
+		return func(opcode byte, fin bool, payload int64) { hook(FrameInfo{opcode, fin, payload}) }
+	}
+	return pump.Trace{
+		FrameReceived: adapt(t.FrameReceived),
+		FrameSent:     adapt(t.FrameSent),
+		Flushed:       t.Flushed,
+		KeepalivePong: t.KeepalivePong,
+		Ended:         t.Ended,
+	}
+}
+
+// Stats are a connection's counters, both directions. Bytes are those of whole
+// frames, headers included, as they are on the wire above TLS.
+type Stats struct {
+	MessagesReceived, MessagesSent uint64 // Text and Binary
+	FramesReceived, FramesSent     uint64
+	BytesReceived, BytesSent       uint64
+	PingsReceived, PingsSent       uint64 // keepalive included
+	PongsReceived, PongsSent       uint64
+	Reads, Flushes                 uint64 // calls to the operating system
+
+	// DroppedEvents counts events that found the channel full or that a local Close
+	// discarded. DroppedMessages counts messages taken from Send that were not
+	// written: invalid, too late, or caught in a write that failed.
+	DroppedEvents, DroppedMessages uint64
+}
