@@ -1,0 +1,590 @@
+package handshake
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	//lint:ignore SA1019 the last release under this path; nothing else here depends on it
+	"nhooyr.io/websocket"
+)
+
+// ClientOptions are what [Dial] needs to know. The zero value works; nothing in it
+// is ever changed.
+type ClientOptions struct {
+	Header             http.Header
+	Cookies            []*http.Cookie
+	Subprotocols       []string
+	RequireSubprotocol bool
+	HTTPClient         *http.Client
+	TLSConfig          *tls.Config
+	// Timeout bounds the whole handshake. 0: none.
+	Timeout time.Duration
+	// Authorize may change every request, also those that follow a redirect.
+	Authorize func(context.Context, *http.Request) error
+}
+
+// InvalidError is the error for a URL or an option that no attempt can succeed with.
+type InvalidError struct{ Err error }
+
+func (e *InvalidError) Error() string { return e.Err.Error() }
+func (e *InvalidError) Unwrap() error { return e.Err }
+
+// ResponseError is the error for an answer that opens no WebSocket connection: one
+// that is not 101, or a 101 that breaks RFC 6455 section 4.1. Body holds its first
+// KiB.
+type ResponseError struct {
+	Response *http.Response
+	Body     []byte
+	Err      error
+}
+
+func (e *ResponseError) Error() string { return e.Err.Error() }
+func (e *ResponseError) Unwrap() error { return e.Err }
+
+// TimeoutError is the error for a handshake that took too long. It matches
+// context.DeadlineExceeded and os.ErrDeadlineExceeded.
+type TimeoutError struct {
+	After time.Duration
+	by    string // the option, where it is not HandshakeTimeout
+}
+
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("handshake timed out after %v%s", e.After, e.by)
+}
+
+// Timeout and Temporary make it a net.Error.
+func (e *TimeoutError) Timeout() bool   { return true }
+func (e *TimeoutError) Temporary() bool { return true }
+
+// Is matches both sentinels for a deadline.
+func (e *TimeoutError) Is(target error) bool {
+	return target == context.DeadlineExceeded || target == os.ErrDeadlineExceeded
+}
+
+// Ended gives the error for a ctx that has ended: one that matches ctx.Err() as well
+// as its cause.
+func Ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// Dial does the client's opening handshake, RFC 6455 section 4.1, and gives the raw
+// connection. ctx bounds the handshake only. An error is an [*InvalidError], before
+// anything is dialled, a [*ResponseError] for the server's answer, a
+// [*TimeoutError], what [Ended] gives when ctx has ended, or one of the network or
+// TLS. No error leaves a connection behind.
+func Dial(ctx context.Context, rawURL string, o ClientOptions) (*Stream, error) {
+	u, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	header, host, err := o.header()
+	if err != nil {
+		return nil, err
+	}
+	values := context.WithoutCancel(ctx)
+	ctx, cancel := o.limit(ctx)
+	defer cancel()
+	if ctx.Err() != nil {
+		return nil, Ended(ctx)
+	}
+	d := &dialer{options: &o, values: values}
+	resp, err := d.open(ctx, u, header, host)
+	if err != nil {
+		d.abort()
+		return nil, d.explain(ctx, resp, err)
+	}
+	s, err := d.takeBack(ctx)
+	if err != nil {
+		d.abort()
+		return nil, err
+	}
+	return s, nil
+}
+
+// limit applies the timeouts.
+func (o *ClientOptions) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := &TimeoutError{After: o.Timeout}
+	if c := o.HTTPClient; c != nil && c.Timeout > 0 && (limit.After <= 0 || c.Timeout < limit.After) {
+		limit = &TimeoutError{After: c.Timeout, by: " (HTTPClient.Timeout)"}
+	}
+	if limit.After <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, limit.After, limit)
+}
+
+// A dialer is one Dial at work. It is the http.RoundTripper between nhooyr's
+// handshake and the user's transport: nhooyr sees a 101 with a body that it can
+// neither read nor close, and the true one stays here.
+type dialer struct {
+	options *ClientOptions
+	values  context.Context // the caller's, which does not end
+	base    http.RoundTripper
+	sockets sockets
+
+	sent   *http.Request  // of the latest attempt
+	answer *http.Response // to it, or nil
+
+	mu   sync.Mutex // a foreign transport may trace from anywhere
+	conn net.Conn   // below the latest attempt, or nil
+}
+
+// open lets nhooyr do the handshake, and ends nhooyr's own connection. With an error
+// it gives what nhooyr shows of the answer, or nil.
+func (d *dialer) open(ctx context.Context, u *url.URL, header http.Header, host string) (*http.Response, error) {
+	var client http.Client
+	if d.options.HTTPClient != nil {
+		client = *d.options.HTTPClient
+	}
+	d.base = d.transport(ctx, client.Transport)
+	client.Transport = d
+	client.Timeout = 0 // in ctx already
+	if client.CheckRedirect == nil {
+		client.CheckRedirect = checkRedirect
+	}
+	//lint:ignore SA1019 see the import
+	conn, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
+		HTTPClient:   &client,
+		HTTPHeader:   header,
+		Host:         host,
+		Subprotocols: d.options.Subprotocols,
+	})
+	if err != nil {
+		return resp, err
+	}
+	//lint:ignore SA1019 see the import
+	_ = conn.CloseNow() // ends its goroutine; the body's Close does nothing
+	return nil, d.verify()
+}
+
+// checkRedirect is for clients without one of their own: net/http's limit, which
+// nhooyr would lift, and no way from TLS to plain text.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return errors.New("stopped after 10 redirects")
+	}
+	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme == "http" {
+		return errors.New("redirect from wss to ws refused; HTTPClient.CheckRedirect may allow it")
+	}
+	return nil
+}
+
+// RoundTrip makes one attempt: the first request, or one after a redirect.
+func (d *dialer) RoundTrip(given *http.Request) (*http.Response, error) {
+	d.sent, d.answer = nil, nil
+	d.setConn(nil)
+	req := given.Clone(given.Context()) // a RoundTripper must not change what it is given
+	// The offer of permessage-deflate, RFC 7692, will go into req.Header here.
+	if d.options.Authorize != nil {
+		if err := d.options.Authorize(req.Context(), req); err != nil {
+			return nil, fmt.Errorf("authorize: %w", err)
+		}
+		if err := sameHandshake(given.Header, req.Header); err != nil {
+			return nil, fmt.Errorf("authorize: %w", err)
+		}
+	}
+	resp, err := d.base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { d.setConn(info.Conn) },
+	})))
+	if err != nil {
+		return resp, err
+	}
+	d.sent, d.answer = req, resp
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return resp, nil
+	}
+	shown := *resp
+	shown.Header = resp.Header.Clone()
+	shown.Header.Del("Sec-WebSocket-Extensions") // negotiated here, not there; see verify
+	shown.Body = sealed{}
+	return &shown, nil
+}
+
+func (d *dialer) setConn(c net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conn = c
+}
+
+// sealed is the body that nhooyr gets: it must not read what may never come, and not
+// close what is ours.
+type sealed struct{}
+
+func (sealed) Read([]byte) (int, error)  { return 0, io.EOF }
+func (sealed) Write([]byte) (int, error) { return 0, net.ErrClosed }
+func (sealed) Close() error              { return nil }
+
+// verify checks what nhooyr does not: RFC 6455 section 4.1, steps 5 and 6 on the
+// answer, strictly.
+func (d *dialer) verify() error {
+	h := d.answer.Header
+	for _, name := range []string{"Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"} {
+		if n := len(h.Values(name)); n > 1 {
+			return fmt.Errorf("the server sent %d %s headers", n, name)
+		}
+	}
+	if ext := strings.Join(h.Values("Sec-WebSocket-Extensions"), ", "); ext != "" {
+		return fmt.Errorf("the server chose the extension %q, which was not offered", ext)
+	}
+	offered := d.options.Subprotocols
+	chosen := h.Get("Sec-WebSocket-Protocol")
+	if chosen != "" && !slices.Contains(offered, chosen) {
+		return fmt.Errorf("the server chose the subprotocol %q, which was not offered", chosen)
+	}
+	if chosen == "" && d.options.RequireSubprotocol {
+		return fmt.Errorf("the server chose none of the subprotocols %q", offered)
+	}
+	return nil
+}
+
+// explain gives the error for a handshake that failed. What the server answered
+// counts most, then that ctx has ended.
+func (d *dialer) explain(ctx context.Context, resp *http.Response, err error) error {
+	var request *url.Error // net/http's, which repeats the URL
+	switch {
+	case errors.As(err, &request):
+		err = request.Err
+	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
+		err = fmt.Errorf("the server answered %d, not 101", resp.StatusCode)
+	case errors.Unwrap(err) != nil:
+		err = errors.Unwrap(err) // "failed to WebSocket dial: "
+	}
+	if d.answer != nil { // resp is nil here for a redirect that was not followed
+		failed := &ResponseError{Response: d.answer, Err: err}
+		if resp != nil {
+			failed.Body, _ = io.ReadAll(resp.Body)
+		}
+		return failed
+	}
+	if ctx.Err() != nil {
+		return Ended(ctx)
+	}
+	return err
+}
+
+// abort frees what a failed handshake leaves.
+func (d *dialer) abort() {
+	if d.answer != nil && d.answer.StatusCode == http.StatusSwitchingProtocols {
+		d.answer.Body.Close()
+	}
+	d.sockets.close()
+}
+
+// takeBack gives the raw connection below the 101.
+func (d *dialer) takeBack(ctx context.Context) (*Stream, error) {
+	conn, ahead, err := d.rawConn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	resp := *d.answer
+	resp.Body = http.NoBody
+	resp.Request = d.sent.WithContext(d.values)
+	return &Stream{
+		Conn:        conn,
+		Buffered:    ahead,
+		Subprotocol: resp.Header.Get("Sec-WebSocket-Protocol"),
+		Request:     resp.Request,
+		Response:    &resp,
+	}, nil
+}
+
+// rawConn gives the connection, and the bytes that net/http has read ahead of it.
+func (d *dialer) rawConn(ctx context.Context) (net.Conn, []byte, error) {
+	d.mu.Lock()
+	conn := d.conn
+	d.mu.Unlock()
+	body, writable := d.answer.Body.(io.ReadWriteCloser)
+	if conn == nil || d.answer.ProtoMajor != 1 || conn.SetReadDeadline(longAgo) != nil {
+		if !writable {
+			return nil, nil, invalid("HTTPClient: its Transport answers with a body that cannot be written to: %T", d.answer.Body)
+		}
+		return bodyConn{body}, nil, nil
+	}
+	// A conn that ignores its deadline must not hold us for longer than ctx.
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	var ahead bytes.Buffer
+	// With a deadline in the past only what is in memory can be read. The error is
+	// that timeout, or one that conn gives again at the next read.
+	_, _ = ahead.ReadFrom(d.answer.Body)
+	if !stop() {
+		return nil, nil, Ended(ctx)
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return nil, nil, err
+	}
+	if ahead.Len() == 0 {
+		return conn, nil, nil
+	}
+	return conn, ahead.Bytes(), nil
+}
+
+var longAgo = time.Unix(1, 0)
+
+// bodyConn is a connection of which the transport shows only the 101's body.
+type bodyConn struct{ io.ReadWriteCloser }
+
+type hiddenAddr struct{}
+
+func (hiddenAddr) Network() string { return "websocket" }
+func (hiddenAddr) String() string  { return "hidden by the HTTP client's transport" }
+
+var errNoDeadline = fmt.Errorf("the HTTP client's transport hides its net.Conn: deadlines: %w", errors.ErrUnsupported)
+
+func (bodyConn) LocalAddr() net.Addr              { return hiddenAddr{} }
+func (bodyConn) RemoteAddr() net.Addr             { return hiddenAddr{} }
+func (bodyConn) SetDeadline(time.Time) error      { return errNoDeadline }
+func (bodyConn) SetReadDeadline(time.Time) error  { return errNoDeadline }
+func (bodyConn) SetWriteDeadline(time.Time) error { return errNoDeadline }
+
+// transport gives what makes the requests. Of an *http.Transport, the user's or the
+// default one, it is a copy for this Dial alone, because net/http's dials outlive
+// the request that they were made for: here they end with ctx, and what they opened
+// is known. Any other RoundTripper is used as it is.
+func (d *dialer) transport(ctx context.Context, given http.RoundTripper) http.RoundTripper {
+	rt := given
+	if rt == nil {
+		rt = http.DefaultTransport
+	}
+	t, ok := rt.(*http.Transport)
+	switch {
+	case ok:
+		t = t.Clone()
+	case d.options.TLSConfig != nil:
+		t = &http.Transport{Proxy: http.ProxyFromEnvironment}
+	default:
+		return rt
+	}
+	if given == nil {
+		t.TLSHandshakeTimeout = 0 // ctx is the limit
+	}
+	if d.options.TLSConfig != nil {
+		t.TLSClientConfig = d.options.TLSConfig.Clone()
+	}
+	if t.MaxResponseHeaderBytes == 0 {
+		t.MaxResponseHeaderBytes = 64 << 10
+	}
+	t.DisableCompression = true
+	t.DisableKeepAlives = true
+	t.ForceAttemptHTTP2 = false
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+
+	//lint:ignore SA1019 a user's transport may still set it
+	dial, old := t.DialContext, t.Dial
+	switch {
+	case dial == nil && old != nil:
+		dial = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
+	case dial == nil:
+		dial = new(net.Dialer).DialContext
+	}
+	//lint:ignore SA1019 a user's transport may still set it
+	dialTLS, oldTLS := t.DialTLSContext, t.DialTLS
+	if dialTLS == nil && oldTLS != nil {
+		dialTLS = func(_ context.Context, network, addr string) (net.Conn, error) { return oldTLS(network, addr) }
+	}
+	t.DialContext = d.sockets.watch(ctx, dial)
+	if dialTLS != nil {
+		t.DialTLSContext = d.sockets.watch(ctx, dialTLS)
+	}
+	return t
+}
+
+// sockets are the connections that one Dial has opened.
+type sockets struct {
+	mu     sync.Mutex
+	open   []net.Conn
+	closed bool
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// watch makes dial end with ctx. net/http's own context has only its values.
+func (s *sockets) watch(ctx context.Context, dial dialFunc) dialFunc {
+	return func(_ context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil || c == nil {
+			return c, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.closed {
+			c.Close()
+			return nil, net.ErrClosed
+		}
+		s.open = append(s.open, c)
+		return c, nil
+	}
+}
+
+func (s *sockets) close() {
+	s.mu.Lock()
+	open := s.open
+	s.open, s.closed = nil, true
+	s.mu.Unlock()
+	for _, c := range open {
+		c.Close()
+	}
+}
+
+func invalid(format string, args ...any) error {
+	return &InvalidError{fmt.Errorf(format, args...)}
+}
+
+// parseURL checks a URL by RFC 6455 section 3; http and https stand for ws and wss.
+func parseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil && strings.Contains(raw, "@"):
+		return nil, invalid("URL: it cannot be parsed, and is not shown as it may hold a password")
+	case err != nil:
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		shown, _, _ := strings.Cut(raw, "?")
+		return nil, invalid("URL %q: %w; want ws://host or wss://host", shown, err)
+	case u.Scheme == "":
+		return nil, invalid("URL %q: no scheme; want ws:// or wss://", show(u))
+	case !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme):
+		return nil, invalid("URL %q: scheme %q; want ws:// or wss://", show(u), u.Scheme)
+	case u.Hostname() == "":
+		return nil, invalid("URL %q: no host", show(u))
+	case strings.Contains(raw, "#"):
+		return nil, invalid("URL %q: it has a fragment, which RFC 6455 section 3 forbids", show(u))
+	}
+	return u, nil
+}
+
+// Show gives a valid URL for an error or a log: without a password, and without the
+// query, where tokens are.
+func Show(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "URL"
+	}
+	return show(u)
+}
+
+func show(u *url.URL) string {
+	if u.Opaque != "" {
+		return u.Scheme + ":..." // what looks like a path may be a password
+	}
+	shown := *u
+	shown.RawQuery, shown.Fragment, shown.RawFragment, shown.ForceQuery = "", "", "", false
+	return shown.Redacted()
+}
+
+// header checks the options, and gives the header to send and the Host that
+// overrides the URL's, or "".
+func (o *ClientOptions) header() (h http.Header, host string, err error) {
+	if o.TLSConfig != nil && o.HTTPClient != nil {
+		return nil, "", invalid("TLSConfig and HTTPClient: not both; HTTPClient.Transport has a TLSClientConfig of its own")
+	}
+	if err := o.checkSubprotocols(); err != nil {
+		return nil, "", err
+	}
+	h = http.Header{}
+	var cookies []string
+	for _, name := range slices.Sorted(maps.Keys(o.Header)) {
+		values := o.Header[name]
+		if err := checkField(name, values); err != nil {
+			return nil, "", err
+		}
+		switch http.CanonicalHeaderKey(name) {
+		case "Host":
+			if host != "" || len(values) != 1 || !isHost(values[0]) {
+				return nil, "", invalid("Header %q: want one host", name)
+			}
+			host = values[0]
+		case "Cookie":
+			cookies = append(cookies, values...)
+		default:
+			h[name] = slices.Clone(values)
+		}
+	}
+	if len(cookies) > 0 {
+		h.Set("Cookie", strings.Join(cookies, "; "))
+	}
+	for i, c := range o.Cookies {
+		if c == nil {
+			return nil, "", invalid("Cookies: number %d is nil", i)
+		}
+		sent := http.Cookie{Name: c.Name, Value: c.Value, Quoted: c.Quoted}
+		if err := sent.Valid(); err != nil {
+			return nil, "", invalid("Cookies: %q: %w", c.Name, err)
+		}
+		(&http.Request{Header: h}).AddCookie(&sent)
+	}
+	return h, host, nil
+}
+
+// checkField checks a header of the user's.
+func checkField(name string, values []string) error {
+	switch {
+	case !isFieldName(name):
+		return invalid("Header %q: not a header name", name)
+	case http.CanonicalHeaderKey(name) == "Sec-Websocket-Protocol":
+		return invalid("Header %q: belongs to the handshake; use Subprotocols", name)
+	case isHandshakeHeader(name):
+		return invalid("Header %q: belongs to the handshake", name)
+	}
+	for _, v := range values {
+		if !isFieldValue(v) {
+			return invalid("Header %q: its value holds a control character", name)
+		}
+	}
+	return nil
+}
+
+func (o *ClientOptions) checkSubprotocols() error {
+	for i, p := range o.Subprotocols {
+		if !isFieldName(p) {
+			return invalid("Subprotocols: %q is no token of RFC 7230", p)
+		}
+		if slices.Contains(o.Subprotocols[:i], p) {
+			return invalid("Subprotocols: %q is there twice", p)
+		}
+	}
+	if o.RequireSubprotocol && len(o.Subprotocols) == 0 {
+		return invalid("RequireSubprotocol: there are no Subprotocols to choose from")
+	}
+	return nil
+}
+
+// sameHandshake tells whether Authorize has left the handshake alone.
+func sameHandshake(before, after http.Header) error {
+	for _, name := range []string{
+		"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
+		"Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
+	} {
+		if !slices.Equal(before.Values(name), after.Values(name)) {
+			return fmt.Errorf("the header %s belongs to the handshake", name)
+		}
+	}
+	return nil
+}
+
+// isHost tells whether s can be a Host header: a host, maybe with a port.
+func isHost(s string) bool {
+	u, err := url.Parse("http://" + s)
+	return err == nil && s != "" && u.Host == s
+}

@@ -1,0 +1,137 @@
+package handshake
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestOriginIsAdmittedOrRefused(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name     string
+		host     string
+		origin   string
+		patterns []string
+		admitted bool
+	}{
+		{"none", "a.example", "", nil, true},
+		{"same host", "a.example", "https://a.example", nil, true},
+		{"same host and port", "a.example:8443", "https://a.example:8443", nil, true},
+		{"same host in other case", "A.Example", "https://a.eXample", nil, true},
+		{"default port of https in Host", "a.example:443", "https://a.example", nil, true},
+		{"default port of https in Origin", "a.example", "https://a.example:443", nil, true},
+		{"default port of http in Host", "a.example:80", "http://a.example", nil, true},
+		{"same host behind a proxy that ends TLS", "a.example", "https://a.example", nil, true},
+		{"IPv6", "[::1]:8080", "http://[::1]:8080", nil, true},
+		{"IPv6 default port", "[::1]", "http://[::1]:80", nil, true},
+
+		{"default port of another scheme", "a.example:443", "http://a.example", nil, false},
+		{"other port", "a.example:8080", "http://a.example", nil, false},
+		{"other host", "a.example", "https://b.example", nil, false},
+		{"parent domain", "a.example", "https://example", nil, false},
+		{"host as a prefix", "a.example", "https://a.example.evil", nil, false},
+		{"host as user name", "a.example", "https://a.example@evil", nil, false},
+		{"path", "a.example", "https://a.example/", nil, false},
+		{"query", "a.example", "https://a.example?", nil, false},
+		{"no scheme", "a.example", "a.example", nil, false},
+		{"no host", "a.example", "https://", nil, false},
+		{"port only", ":80", "http://:80", nil, false},
+		{"no URL", "a.example", "https://a.example:x", nil, false},
+		{"null", "null", "null", []string{"null"}, false},
+		{"extension with the same host", "localhost", "chrome-extension://localhost", nil, false},
+
+		{"any", "a.example", "https://b.example:9", []string{"*"}, true},
+		{"any admits null", "a.example", "null", []string{"x", "*"}, true},
+		{"any admits rubbish", "a.example", "://", []string{"*"}, true},
+		{"exact", "a.example", "https://b.example", []string{"b.example"}, true},
+		{"exact, http", "a.example", "http://b.example", []string{"b.example"}, true},
+		{"exact in other case", "a.example", "https://b.example", []string{"B.Example"}, true},
+		{"second of the patterns", "a.example", "https://b.example", []string{"c.example", "b.example"}, true},
+		{"exact, other scheme", "a.example", "app://b.example", []string{"b.example"}, false},
+		{"exact, other port", "a.example", "https://b.example:8443", []string{"b.example"}, false},
+		{"subdomain", "a.example", "https://x.b.example", []string{"*.b.example"}, true},
+		{"deep subdomain", "a.example", "https://x.y.b.example", []string{"*.b.example"}, true},
+		{"subdomain is not the domain", "a.example", "https://b.example", []string{"*.b.example"}, false},
+		{"subdomain of a longer name", "a.example", "https://x.b.example.evil", []string{"*.b.example"}, false},
+		{"star in the middle", "a.example", "https://x-12-y.example", []string{"x-*-y.example"}, true},
+		{"two stars", "a.example", "https://aabaab.example", []string{"*a*b.example"}, true},
+		{"text before the star", "a.example", "https://b.example", []string{"c*"}, false},
+		{"text between stars", "a.example", "https://b.example", []string{"*c*"}, false},
+		{"star does not match twice", "a.example", "https://a", []string{"a*a"}, false},
+		{"star does not match the port", "a.example", "https://b.example:8443", []string{"b.*"}, false},
+		{"every port", "a.example", "https://b.example:8443", []string{"b.example:*"}, true},
+		{"every port includes the default", "a.example", "https://b.example", []string{"b.example:*"}, true},
+		{"default port by number", "a.example", "https://b.example", []string{"b.example:443"}, true},
+		{"default port of the other scheme by number", "a.example", "http://b.example", []string{"b.example:443"}, false},
+		{"one port", "a.example", "http://b.example:8080", []string{"b.example:8080"}, true},
+		{"scheme", "a.example", "https://x.b.example", []string{"https://*.b.example"}, true},
+		{"other scheme", "a.example", "http://x.b.example", []string{"https://*.b.example"}, false},
+		{"scheme of an app", "a.example", "capacitor://localhost", []string{"capacitor://localhost"}, true},
+		{"every extension", "a.example", "moz-extension://0-1", []string{"*-extension://*"}, true},
+		{"null is no host", "a.example", "null", []string{"*:*", "*://*"}, false},
+		{"IPv6 pattern", "a.example", "http://[::1]:8080", []string{"[::1]:*"}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			policy, err := newOriginPolicy(tc.patterns)
+			require.NoError(t, err)
+			r := &http.Request{Host: tc.host, Header: http.Header{}}
+			if tc.origin != "" {
+				r.Header.Set("Origin", tc.origin)
+			}
+			reason := policy.refuse(r)
+			require.Equal(t, tc.admitted, reason == "", reason)
+			if !tc.admitted {
+				require.Contains(t, reason, quote(tc.origin))
+			}
+		})
+	}
+}
+
+func TestTwoOriginsAreRefused(t *testing.T) {
+	t.Parallel()
+	r := &http.Request{Host: "a.example", Header: http.Header{"Origin": {"https://a.example", "https://a.example"}}}
+	require.NotEmpty(t, originPolicy{}.refuse(r))
+}
+
+func TestEmptyOriginIsNone(t *testing.T) {
+	t.Parallel()
+	r := &http.Request{Host: "a.example", Header: http.Header{"Origin": {""}}}
+	require.Empty(t, originPolicy{}.refuse(r))
+}
+
+func TestInvalidOriginPatternIsAnErrorThatNamesIt(t *testing.T) {
+	t.Parallel()
+	for _, pattern := range []string{
+		"", " ", "b.example/", "https://b.example/", "https://b.example/path", "b.example?x", "b.example#x", "u@b.example",
+		"b.example:", "b.example:0", "b.example:65536", "b.example:http", "b.example:8*", "b.example:1:2", ":80",
+		"[::1", "[::1]80", "[]", "[b.example]", "://b.example", "ht tp://b.example", "https://", "b example", "[a-z].example", "bücher.example", "b?.example",
+	} {
+		t.Run(pattern, func(t *testing.T) {
+			t.Parallel()
+			_, err := newOriginPolicy([]string{"ok.example", pattern})
+			require.ErrorContains(t, err, "[1] ")
+			require.ErrorContains(t, err, quote(pattern))
+		})
+	}
+}
+
+func FuzzOriginPatternMatchesItself(f *testing.F) {
+	for _, host := range []string{"a.example", "x-12-y.example", "localhost", "a"} {
+		f.Add(host, uint16(8080))
+	}
+	f.Fuzz(func(t *testing.T, host string, port uint16) {
+		pattern, err := parseOriginPattern("https://" + host)
+		if err != nil || pattern.port != "" {
+			t.Skip()
+		}
+		if !glob(pattern.host, pattern.host) {
+			t.Fatalf("%q does not match itself", host)
+		}
+		if !glob("*"+pattern.host+"*", "x"+pattern.host+"y") {
+			t.Fatalf("%q between stars does not match", host)
+		}
+	})
+}

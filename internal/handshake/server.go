@@ -1,0 +1,398 @@
+package handshake
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	//lint:ignore SA1019 the last release under this path; docs/dependencies.md says why it is used
+	"nhooyr.io/websocket"
+)
+
+// ServerOptions are what a server's side of the handshake may be told.
+type ServerOptions struct {
+	Subprotocols []string
+	Origins      []string
+	Header       http.Header // added to the 101
+}
+
+// A Server accepts opening handshakes, RFC 6455 section 4.2. It is safe for
+// concurrent use.
+type Server struct {
+	subprotocols []string
+	origins      originPolicy
+	header       http.Header
+}
+
+// A Refusal is an answer other than 101.
+type Refusal struct {
+	StatusCode int    // 0 is 403
+	Message    string // the text of the body; "" is that of StatusCode
+	Header     http.Header
+	// Err is what caused the refusal; the peer does not see it. It may be nil.
+	Err error
+}
+
+// Error is the status and the message, and what the peer did not see.
+func (f *Refusal) Error() string {
+	text := fmt.Sprintf("%d %s", f.StatusCode, http.StatusText(f.StatusCode))
+	if f.Message != "" {
+		text += ": " + f.Message
+	}
+	if f.Err != nil {
+		text += ": " + f.Err.Error()
+	}
+	return text
+}
+
+// Unwrap gives f.Err.
+func (f *Refusal) Unwrap() error { return f.Err }
+
+// NewServer checks the options. Its error, an *[InvalidError], begins with the name
+// of the bad field.
+func NewServer(o ServerOptions) (*Server, error) {
+	for i, name := range o.Subprotocols {
+		if !isFieldName(name) {
+			return nil, invalid("Subprotocols[%d] %q: is no token of RFC 9110", i, name)
+		}
+	}
+	origins, err := newOriginPolicy(o.Origins)
+	if err != nil {
+		return nil, invalid("Origins%w", err)
+	}
+	header := make(http.Header, len(o.Header))
+	for name, values := range o.Header {
+		if !isFieldName(name) {
+			return nil, invalid("Header %q: invalid name", name)
+		}
+		if isHandshakeHeader(name) {
+			return nil, invalid("Header %q: belongs to the handshake", name)
+		}
+		for _, v := range values {
+			if !isFieldValue(v) {
+				return nil, invalid("Header %q: invalid value %q", name, v)
+			}
+			header.Add(name, v)
+		}
+	}
+	return &Server{subprotocols: slices.Clone(o.Subprotocols), origins: origins, header: header}, nil
+}
+
+// Accept answers the upgrade request r. authorize, which may be nil, is called
+// when nothing else is wrong, right before the 101 is written; an error of it that
+// is a *[Refusal] is the answer, any other one is 403.
+//
+// When Accept fails the answer has been written, and the error is a *Refusal;
+// the one exception is a connection that can't be hijacked after the 101.
+func (s *Server) Accept(w http.ResponseWriter, r *http.Request, authorize func(*http.Request) error) (*Stream, error) {
+	refusal := checkRequest(r)
+	if refusal == nil && !canHijack(w) {
+		refusal = &Refusal{StatusCode: http.StatusNotImplemented, Message: "this server does not give its connections away (no http.Hijacker)"}
+	}
+	if refusal == nil {
+		if reason := s.origins.refuse(r); reason != "" {
+			refusal = &Refusal{StatusCode: http.StatusForbidden, Message: reason}
+		}
+	}
+	if refusal == nil && authorize != nil {
+		if err := authorize(r); err != nil && !errors.As(err, &refusal) {
+			refusal = &Refusal{StatusCode: http.StatusForbidden, Err: err}
+		}
+	}
+	if refusal != nil {
+		return nil, Refuse(w, *refusal)
+	}
+	return s.switchProtocols(w, r)
+}
+
+// switchProtocols writes the 101 and takes the connection from the HTTP server.
+func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Stream, error) {
+	subprotocol := s.selectSubprotocol(r)
+	// nhooyr sees nothing but what it has to answer. What has been negotiated here
+	// (extensions, one day: the client's offer is in r, the answer belongs into
+	// takeover.added) needs no second opinion.
+	plain := r.WithContext(r.Context())
+	plain.Header = http.Header{
+		"Connection":            {"Upgrade"},
+		"Upgrade":               {"websocket"},
+		"Sec-Websocket-Version": {"13"},
+		"Sec-Websocket-Key":     {strings.TrimSpace(r.Header.Get("Sec-Websocket-Key"))},
+	}
+	//lint:ignore SA1019 see the import
+	opts := &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled}
+	if subprotocol != "" {
+		plain.Header.Set("Sec-Websocket-Protocol", subprotocol)
+		opts.Subprotocols = []string{subprotocol}
+	}
+
+	t := &takeover{w: w, header: make(http.Header), added: s.header}
+	//lint:ignore SA1019 see the import
+	c, err := websocket.Accept(t, plain, opts)
+	if err == nil {
+		// Ends nhooyr's goroutine. The socket is not its own.
+		//lint:ignore SA1019 see the import
+		err = c.CloseNow()
+	}
+	if err == nil {
+		err = t.conn.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		if t.conn != nil {
+			t.conn.Close()
+		}
+		if !t.switched {
+			return nil, Refuse(w, Refusal{StatusCode: http.StatusInternalServerError, Err: err})
+		}
+		return nil, fmt.Errorf("after the 101: %w", err)
+	}
+	return &Stream{Conn: t.conn, Buffered: t.buffered, Subprotocol: subprotocol, Request: bare(r)}, nil
+}
+
+// selectSubprotocol gives the first of the client's, in its order of preference,
+// that the server has too; section 4.2.2, point 5.
+func (s *Server) selectSubprotocol(r *http.Request) string {
+	for _, name := range listed(r.Header, "Sec-Websocket-Protocol") {
+		if slices.Contains(s.subprotocols, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// checkRequest gives what is wrong with r as an upgrade request, section 4.2.1, or
+// nil.
+func checkRequest(r *http.Request) *Refusal {
+	upgrade := func(message string) *Refusal {
+		return &Refusal{StatusCode: http.StatusUpgradeRequired, Message: message,
+			Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}}
+	}
+	bad := func(message string) *Refusal {
+		return &Refusal{StatusCode: http.StatusBadRequest, Message: message}
+	}
+	keys := r.Header.Values("Sec-Websocket-Key")
+	versions := listed(r.Header, "Sec-Websocket-Version")
+	switch {
+	case r.ProtoMajor != 1:
+		return &Refusal{StatusCode: http.StatusHTTPVersionNotSupported, Message: "a WebSocket handshake needs HTTP/1.1, not " + quote(r.Proto)}
+	case r.Method != http.MethodGet:
+		return &Refusal{StatusCode: http.StatusMethodNotAllowed, Message: "a WebSocket handshake is a GET request, not " + quote(r.Method),
+			Header: http.Header{"Allow": {http.MethodGet}}}
+	case !r.ProtoAtLeast(1, 1):
+		return upgrade("a WebSocket handshake needs HTTP/1.1, not " + quote(r.Proto))
+	case !hasToken(r.Header, "Upgrade", "websocket"):
+		return upgrade("the Upgrade header is " + shown(r.Header, "Upgrade") + `, not "websocket"`)
+	case !hasToken(r.Header, "Connection", "Upgrade"):
+		return upgrade("the Connection header is " + shown(r.Header, "Connection") + `, without "Upgrade"`)
+	case len(versions) != 1 || versions[0] != "13":
+		// Section 4.4.
+		refusal := upgrade("Sec-WebSocket-Version is " + shown(r.Header, "Sec-Websocket-Version") + `, not "13"`)
+		refusal.Header.Set("Sec-WebSocket-Version", "13")
+		return refusal
+	case len(keys) != 1:
+		return bad(fmt.Sprintf("%d Sec-WebSocket-Key headers instead of one", len(keys)))
+	case !isKey(strings.TrimSpace(keys[0])):
+		return bad("Sec-WebSocket-Key is " + quote(keys[0]) + ", not 16 bytes in base64")
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		return bad("a WebSocket handshake has no body")
+	}
+	return nil
+}
+
+func isKey(key string) bool {
+	b, err := base64.StdEncoding.DecodeString(key)
+	return err == nil && len(b) == 16
+}
+
+// Refuse writes f as a small text answer, and returns what it has written: a status
+// code that refuses nothing becomes 500.
+func Refuse(w http.ResponseWriter, f Refusal) *Refusal {
+	if f.StatusCode == 0 {
+		f.StatusCode = http.StatusForbidden
+	}
+	if f.StatusCode < 300 || f.StatusCode > 599 {
+		f.Err = errors.Join(fmt.Errorf("status code %d refuses nothing", f.StatusCode), f.Err)
+		f.StatusCode, f.Message = http.StatusInternalServerError, ""
+	}
+	message := f.Message
+	if message == "" {
+		message = http.StatusText(f.StatusCode)
+	}
+	h := w.Header()
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Transfer-Encoding", "Trailer", "Etag", "Last-Modified"} {
+		h.Del(name)
+	}
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	for name, values := range f.Header {
+		switch name = http.CanonicalHeaderKey(name); name {
+		case "Content-Length", "Transfer-Encoding", "Trailer":
+		case "Connection", "Set-Cookie":
+			h[name] = append(slices.Clone(h[name]), values...)
+		default:
+			h[name] = slices.Clone(values)
+		}
+	}
+	w.WriteHeader(f.StatusCode)
+	io.WriteString(w, message+"\n")
+	return &f
+}
+
+// bare is a copy of r that holds on to no more than a Conn's Request must give.
+func bare(r *http.Request) *http.Request {
+	// A shallow copy keeps the router's pattern and path values.
+	r = r.WithContext(context.Background())
+	r.Body, r.GetBody, r.MultipartForm, r.Response = http.NoBody, nil, nil, nil
+	//lint:ignore SA1019 dropped because it would hold on to its maker
+	r.Cancel = nil
+	return r
+}
+
+// A takeover is the ResponseWriter that nhooyr writes to. It keeps for itself what
+// nhooyr says of errors, lets the 101 pass, and keeps the hijacked connection.
+type takeover struct {
+	w      http.ResponseWriter
+	header http.Header // nhooyr's
+	added  http.Header // the user's, for the 101
+
+	switched bool // the 101 has been passed on
+	conn     net.Conn
+	buffered []byte
+}
+
+func (t *takeover) Header() http.Header { return t.header }
+
+func (t *takeover) Write(p []byte) (int, error) { return len(p), nil }
+
+// WriteHeader passes the 101 on, with the headers that a handler or middleware
+// has set before, as any answer of net/http has them.
+func (t *takeover) WriteHeader(code int) {
+	if code != http.StatusSwitchingProtocols || t.switched {
+		return
+	}
+	t.switched = true
+	h := t.w.Header()
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return isHandshakeHeader(name) })
+	for name, values := range t.added {
+		h[name] = append(slices.Clone(h[name]), values...)
+	}
+	maps.Copy(h, t.header)
+	t.w.WriteHeader(code)
+}
+
+// WriteHeaderNow is what gin's writer needs to write its header at all.
+func (t *takeover) WriteHeaderNow() {
+	for w := t.w; w != nil; w = unwrap(w) {
+		if lazy, ok := w.(interface{ WriteHeaderNow() }); ok {
+			lazy.WriteHeaderNow()
+			return
+		}
+	}
+}
+
+// Hijack keeps the connection and gives nhooyr one that it can't close, with
+// buffers of its own.
+func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(t.w).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	t.conn = conn
+	if n := rw.Reader.Buffered(); n > 0 {
+		b, _ := rw.Reader.Peek(n)
+		t.buffered = bytes.Clone(b)
+	}
+	lent := lentConn{conn}
+	return lent, bufio.NewReadWriter(bufio.NewReaderSize(lent, 16), bufio.NewWriterSize(lent, 16)), nil
+}
+
+// A lentConn can't be closed by its borrower.
+type lentConn struct{ net.Conn }
+
+func (lentConn) Close() error { return nil }
+
+// canHijack looks for a Hijacker where http.ResponseController will.
+func canHijack(w http.ResponseWriter) bool {
+	for ; w != nil; w = unwrap(w) {
+		if _, ok := w.(http.Hijacker); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// unwrap gives the next writer below w, or nil.
+func unwrap(w http.ResponseWriter) http.ResponseWriter {
+	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
+		return u.Unwrap()
+	}
+	return nil
+}
+
+// isHandshakeHeader tells whether a header of a 101 is for the handshake alone to
+// set.
+func isHandshakeHeader(name string) bool {
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Upgrade", "Connection", "Content-Length", "Transfer-Encoding", "Trailer":
+		return true
+	}
+	return strings.HasPrefix(name, "Sec-Websocket-")
+}
+
+// isFieldName tells whether s is a token, RFC 9110 section 5.6.2.
+func isFieldName(s string) bool {
+	return only(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~")
+}
+
+// isFieldValue tells whether s is a field value, RFC 9110 section 5.5.
+func isFieldValue(s string) bool {
+	for _, b := range []byte(s) {
+		if b < ' ' && b != '\t' || b == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// listed gives the elements of a list header, from all its lines.
+func listed(h http.Header, name string) []string {
+	var all []string
+	for _, line := range h[name] {
+		for part := range strings.SplitSeq(line, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				all = append(all, part)
+			}
+		}
+	}
+	return all
+}
+
+func hasToken(h http.Header, name, token string) bool {
+	return slices.ContainsFunc(listed(h, name), func(s string) bool { return strings.EqualFold(s, token) })
+}
+
+// shown is a header as an error message shows it.
+func shown(h http.Header, name string) string {
+	if len(h[name]) == 0 {
+		return "missing"
+	}
+	return quote(strings.Join(h[name], ", "))
+}
+
+// quote is s, cut where an error message would become long.
+func quote(s string) string {
+	const most = 80
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return fmt.Sprintf("%q", s)
+}

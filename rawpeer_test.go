@@ -1,0 +1,304 @@
+package chanws_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"crypto/tls"
+	"encoding/base64"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/frame"
+	"github.com/chanws/chanws/wstest"
+	"github.com/stretchr/testify/require"
+)
+
+// rawPeer plays the peer of a Conn with frames of its own making.
+type rawPeer struct {
+	t       testing.TB
+	conn    net.Conn
+	client  bool // the peer is a client, which masks
+	answers bool // a close frame
+	reading sync.Once
+	done    chan struct{} // reading has ended
+
+	mu     sync.Mutex
+	wmu    sync.Mutex
+	buf    []byte
+	frames []rawFrame
+	sent   bool // our close frame
+}
+
+type rawFrame struct {
+	frame.Header
+	payload []byte
+}
+
+func newRawPeer(t testing.TB, conn net.Conn, client bool) *rawPeer {
+	return &rawPeer{t: t, conn: conn, client: client, answers: true, done: make(chan struct{})}
+}
+
+// encode gives a whole frame.
+func (p *rawPeer) encode(fin bool, op frame.Opcode, payload []byte) []byte {
+	h := frame.Header{Fin: fin, Opcode: op, Length: int64(len(payload)), Masked: p.client}
+	if p.client {
+		h.Key = 0x7a6b5c4d
+	}
+	b := h.Append(nil)
+	n := len(b)
+	b = append(b, payload...)
+	if p.client {
+		frame.Mask(b[n:], h.Key)
+	}
+	return b
+}
+
+// write writes raw bytes. It may fail when the connection has ended meanwhile.
+func (p *rawPeer) write(b []byte) {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	p.conn.Write(b)
+}
+
+func (p *rawPeer) sendClose(code int, reason string) {
+	p.mu.Lock()
+	first := !p.sent
+	p.sent = true
+	p.mu.Unlock()
+	if first {
+		p.write(p.encode(true, frame.Close, frame.AppendClose(nil, code, reason)))
+	}
+}
+
+// awaitHeader reads until the first bytes of a frame have come, and no further.
+func (p *rawPeer) awaitHeader() {
+	b := make([]byte, 1)
+	n, err := p.conn.Read(b)
+	require.NoError(p.t, err)
+	p.buf = append(p.buf, b[:n]...)
+}
+
+// read starts to read all frames, and to answer a close frame.
+func (p *rawPeer) read() {
+	p.reading.Do(func() { go p.readLoop() })
+}
+
+func (p *rawPeer) readLoop() {
+	defer close(p.done)
+	b := make([]byte, 64<<10)
+	for {
+		for {
+			h, n, err := frame.Parse(p.buf)
+			if err != nil || n == 0 || int64(len(p.buf)-n) < h.Length {
+				break
+			}
+			payload := p.buf[n : n+int(h.Length)]
+			p.buf = p.buf[n+int(h.Length):]
+			if h.Masked {
+				frame.Mask(payload, h.Key)
+			}
+			p.mu.Lock()
+			p.frames = append(p.frames, rawFrame{h, payload})
+			p.mu.Unlock()
+			if h.Opcode == frame.Close && p.answers {
+				code, _, _ := frame.ParseClose(payload)
+				p.sendClose(code, "")
+			}
+		}
+		n, err := p.conn.Read(b)
+		p.buf = append(p.buf, b[:n]...)
+		if err != nil {
+			// A client waits for the server to close, and then closes too.
+			p.conn.Close()
+			return
+		}
+	}
+}
+
+// finish reads to the end of what has come.
+func (p *rawPeer) finish() {
+	p.read()
+	<-p.done
+}
+
+// closeCode gives the code of the close frame that has come, 0 for none, and fails
+// for two, or for data after it.
+func (p *rawPeer) closeCode() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, f := range p.frames {
+		if f.Opcode == frame.Close {
+			require.Len(p.t, p.frames, i+1, "frames after the close frame")
+			code, _, err := frame.ParseClose(f.payload)
+			require.NoError(p.t, err)
+			return code
+		}
+	}
+	return 0
+}
+
+// drop resets the connection.
+func (p *rawPeer) drop() {
+	switch c := p.conn.(type) {
+	case interface{ Drop() }:
+		c.Drop()
+	case *tls.Conn:
+		c.NetConn().(*net.TCPConn).SetLinger(0)
+		c.NetConn().Close()
+	case *net.TCPConn:
+		c.SetLinger(0)
+		c.Close()
+	}
+}
+
+func openMemory(t *testing.T, server bool, opts chanws.Options) (*chanws.Conn, net.Conn) {
+	if server {
+		return wstest.Raw(t, &chanws.UpgradeOptions{Options: opts})
+	}
+	return wstest.RawServer(t, &chanws.DialOptions{Options: opts})
+}
+
+// openTCP opens connections over loopback, with small socket buffers, so that a peer
+// that does not read is soon noticed.
+func openTCP(encrypted bool) transport {
+	return func(t *testing.T, server bool, opts chanws.Options) (*chanws.Conn, net.Conn) {
+		if server {
+			return openServer(t, encrypted, opts)
+		}
+		return openClient(t, encrypted, opts)
+	}
+}
+
+const smallBuffer = 64 << 10
+
+// smallListener makes connections with small buffers.
+type smallListener struct{ net.Listener }
+
+func (l smallListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		c.(*net.TCPConn).SetWriteBuffer(smallBuffer)
+		c.(*net.TCPConn).SetReadBuffer(smallBuffer)
+	}
+	return c, err
+}
+
+func dialSmall(t testing.TB, addr string) net.Conn {
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	c.(*net.TCPConn).SetWriteBuffer(smallBuffer)
+	c.(*net.TCPConn).SetReadBuffer(smallBuffer)
+	return c
+}
+
+// testTLS gives TLS settings of a server that a client trusts.
+var testTLS = sync.OnceValues(func() (server, client *tls.Config) {
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	server = s.TLS.Clone()
+	server.NextProtos = nil
+	client = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	return server, client
+})
+
+const rawKey = "dGhlIHNhbXBsZSBub25jZQ=="
+
+// openServer gives the server's Conn of a connection whose client is bare.
+func openServer(t *testing.T, encrypted bool, opts chanws.Options) (*chanws.Conn, net.Conn) {
+	conns := make(chan *chanws.Conn, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := chanws.Upgrade(w, r, &chanws.UpgradeOptions{Options: opts})
+		if err != nil {
+			t.Error(err)
+		}
+		conns <- c
+	}))
+	s.Listener = smallListener{s.Listener}
+	serverTLS, clientTLS := testTLS()
+	if encrypted {
+		s.TLS = serverTLS.Clone()
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	defer s.Close()
+	bare := dialSmall(t, s.Listener.Addr().String())
+	if encrypted {
+		cfg := clientTLS.Clone()
+		cfg.ServerName = "example.com"
+		bare = tls.Client(bare, cfg)
+	}
+	_, err := bare.Write([]byte("GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + rawKey + "\r\n\r\n"))
+	require.NoError(t, err)
+	readHead(t, bare)
+	return <-conns, bare
+}
+
+// openClient gives the client's Conn of a connection whose server is bare.
+func openClient(t *testing.T, encrypted bool, opts chanws.Options) (*chanws.Conn, net.Conn) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	serverTLS, clientTLS := testTLS()
+	bares := make(chan net.Conn, 1)
+	go func() {
+		bare, err := smallListener{l}.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if encrypted {
+			bare = tls.Server(bare, serverTLS)
+		}
+		request, err := http.ReadRequest(bufio.NewReader(bare))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		bare.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+			"Sec-WebSocket-Accept: " + acceptOf(request.Header.Get("Sec-WebSocket-Key")) + "\r\n\r\n"))
+		bares <- bare
+	}()
+	transport := &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return dialSmall(t, l.Addr().String()), nil
+		},
+	}
+	url := "ws://example.com"
+	if encrypted {
+		url = "wss://example.com"
+		transport.TLSClientConfig = clientTLS.Clone()
+	}
+	d := &chanws.DialOptions{Options: opts, HTTPClient: &http.Client{Transport: transport}}
+	conn, err := chanws.Dial(t.Context(), url, d)
+	require.NoError(t, err)
+	return conn, <-bares
+}
+
+// readHead reads a response's head byte by byte, so that no frame is read with it.
+func readHead(t testing.TB, conn net.Conn) *http.Response {
+	var head []byte
+	b := make([]byte, 1)
+	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
+		_, err := conn.Read(b)
+		require.NoError(t, err)
+		head = append(head, b[0])
+	}
+	r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), nil)
+	require.NoError(t, err)
+	return r
+}
+
+// acceptOf gives the Sec-WebSocket-Accept for a key, RFC 6455 section 4.2.2.
+func acceptOf(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}

@@ -1,0 +1,152 @@
+package chanws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/chanws/chanws/internal/handshake"
+)
+
+// UpgradeOptions are the settings of [Upgrade]. A zero field is the default that
+// its comment names.
+type UpgradeOptions struct {
+	Options
+
+	// Subprotocols are those that the server speaks. Chosen is the first of the
+	// client's, in the client's order of preference, that is here too; names are
+	// case-sensitive. When there is none the handshake goes on without one.
+	Subprotocols []string
+
+	// Origins are the web pages from which browsers may connect besides those of
+	// the same origin, which always may: those whose host and port are the request's
+	// own. A request without an Origin header comes from no browser and may pass.
+	//
+	// A pattern is a host with an optional scheme and port; in each part '*' stands
+	// for any run of characters. "*.example.com" is every subdomain, at the default
+	// port of http and https; "example.com:*" is every port;
+	// "https://*.example.com" leaves out plain http. "*" alone admits every origin,
+	// "null" too. Without a check, any web page can use the cookies that its visitor
+	// has for this server (RFC 6455 section 10.2).
+	Origins []string
+
+	// Header is added to the 101 answer, as are the headers that a handler or
+	// middleware has set on the ResponseWriter before.
+	Header http.Header
+
+	// Authorize is called when nothing else is wrong with the request; an error
+	// refuses it. An [*HTTPError] in the error's chain chooses the answer; any other
+	// error is 403, and the client does not see its text.
+	Authorize func(*http.Request) error
+}
+
+// An HTTPError is an answer that refuses an upgrade: returned by
+// [UpgradeOptions.Authorize] to choose it, and found in the chain of the errors of
+// [Upgrade] to tell what was answered.
+type HTTPError struct {
+	StatusCode int         // 300 to 599; 0 is 403
+	Message    string      // body, as plain text unless Header has a Content-Type; "" is the status's text
+	Header     http.Header // added to the answer
+}
+
+// Error is the status and the message.
+func (e *HTTPError) Error() string {
+	code := orDefault(e.StatusCode, http.StatusForbidden)
+	text := fmt.Sprintf("%d %s", code, http.StatusText(code))
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	return text
+}
+
+// Upgrade answers a WebSocket handshake, RFC 6455 section 4.2, and returns the
+// connection. The handler may return then: the end of the request does not end the
+// connection, and [Conn.Context] keeps only the values of the request's context.
+//
+// w may be wrapped by middleware that has nothing but an Unwrap method, as
+// [http.ResponseController] asks for. The server must speak HTTP/1.1: HTTP/2 has no
+// upgrade.
+//
+// When Upgrade fails it has written the answer, and the handler should just return.
+// The error says what was wrong: it has an [*HTTPError] in its chain for what the
+// client was answered, and it names the field for invalid options, which are
+// answered with 500. nil opts are all defaults.
+func Upgrade(w http.ResponseWriter, r *http.Request, opts *UpgradeOptions) (*Conn, error) {
+	if opts == nil {
+		opts = &UpgradeOptions{}
+	}
+	u, err := newUpgrader(opts, "UpgradeOptions")
+	if err != nil {
+		handshake.Refuse(w, handshake.Refusal{StatusCode: http.StatusInternalServerError})
+		return nil, err
+	}
+	return u.upgrade(r.Context(), w, r, nil)
+}
+
+// An upgrader is UpgradeOptions, checked.
+type upgrader struct {
+	server    *handshake.Server
+	settings  settings
+	authorize func(*http.Request) error
+}
+
+// newUpgrader checks o; its errors name the field of the struct owner.
+func newUpgrader(o *UpgradeOptions, owner string) (*upgrader, error) {
+	set, err := o.Options.normalize()
+	if err != nil {
+		return nil, err
+	}
+	server, err := handshake.NewServer(handshake.ServerOptions{Subprotocols: o.Subprotocols, Origins: o.Origins, Header: o.Header})
+	if err != nil {
+		return nil, fmt.Errorf("chanws: %s.%w", owner, err)
+	}
+	return &upgrader{server: server, settings: set, authorize: o.Authorize}, nil
+}
+
+// upgrade does the handshake of r. ctx is what the connection takes its values
+// from. admit, which may be nil, has the last word before the 101.
+func (u *upgrader) upgrade(ctx context.Context, w http.ResponseWriter, r *http.Request, admit func() error) (*Conn, error) {
+	stream, err := u.server.Accept(w, r, func(r *http.Request) error {
+		if u.authorize != nil {
+			if err := u.authorize(r); err != nil {
+				return refusalBy(err)
+			}
+		}
+		if admit != nil {
+			return admit()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, upgradeError(err)
+	}
+	return newConn(ctx, stream, false, u.settings), nil
+}
+
+// refusalBy is the answer for an error of Authorize.
+func refusalBy(err error) *handshake.Refusal {
+	refusal := &handshake.Refusal{Err: err}
+	var chosen *HTTPError
+	switch {
+	case !errors.As(err, &chosen):
+	case chosen == nil:
+		refusal.Err = errors.New("nil *HTTPError returned by Authorize, which is no nil error")
+	default:
+		refusal.StatusCode, refusal.Message, refusal.Header = chosen.StatusCode, chosen.Message, chosen.Header
+	}
+	return refusal
+}
+
+// upgradeError gives an error of the handshake its public form.
+func upgradeError(err error) error {
+	var refusal *handshake.Refusal
+	if !errors.As(err, &refusal) {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	answer := &HTTPError{StatusCode: refusal.StatusCode, Message: refusal.Message, Header: refusal.Header}
+	if _, same := refusal.Err.(*HTTPError); refusal.Err == nil || same {
+		return fmt.Errorf("upgrade: %w", answer)
+	}
+	return fmt.Errorf("upgrade: %w: %w", answer, refusal.Err)
+}
