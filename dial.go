@@ -40,7 +40,9 @@ type DialOptions struct {
 	// if it does not call httptrace's GotConn either, the connection has neither
 	// deadlines nor addresses. Without a Transport it is a copy of
 	// http.DefaultTransport, without CheckRedirect at most 10 redirects are followed
-	// and none from wss to ws. Default: a client with neither.
+	// and none from wss to ws. Through an HTTP proxy wss is tunnelled with CONNECT,
+	// but ws is not: net/http asks the proxy itself, and many refuse to upgrade.
+	// Default: a client with neither.
 	HTTPClient *http.Client
 	// TLSConfig is for wss and https. Together with HTTPClient it is an error: set
 	// its Transport's TLSClientConfig instead. Default: that of
