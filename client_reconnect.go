@@ -35,16 +35,11 @@ func (c *Client) mayReconnect(err error) bool {
 	return c.opts.Retry != nil && c.life.Err() == nil && isLoss(err)
 }
 
-// isLoss tells whether err is of the network, and not of somebody's decision.
+// isLoss tells whether err is of the network, and not of somebody's decision, as a
+// Close, a *ProtocolError and ErrOverflow are.
 func isLoss(err error) bool {
-	var closed Close
-	var violated *ProtocolError
 	var network net.Error
-	switch {
-	case errors.As(err, &closed), errors.As(err, &violated), errors.Is(err, net.ErrClosed):
-		return false
-	}
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
+	return !errors.Is(err, net.ErrClosed) && (errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network))
 }
 
 // A reconnect is under way from the first read or write that needs it until there is

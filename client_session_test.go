@@ -3,6 +3,7 @@ package chanws_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,6 +158,20 @@ func TestClient_Close_does_not_wait_for_a_handler(t *testing.T) {
 	})
 }
 
+func TestClient_with_handlers_leaves_no_goroutine_when_much_is_unread(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		c, peer := s.connected(&chanws.ClientOptions{
+			DialOptions: chanws.DialOptions{Options: chanws.Options{EventBuffer: 1}},
+			OnPing:      func(*chanws.Client, []byte) {},
+		})
+		for range 10 {
+			peer.Send <- chanws.Text("unread")
+		}
+		synctest.Wait()
+		require.NoError(t, c.CloseNow())
+	})
+}
+
 func TestClient_reads_what_handlers_have_put_aside_before_the_end(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		ignore := func(*chanws.Client, []byte) {}
@@ -219,6 +234,34 @@ func TestClient_a_write_does_not_wait_for_ever_for_reads_of_the_lost_connection(
 		peer = s.conn()
 		require.Equal(t, chanws.Text("x"), nextEvent(t, peer))
 		require.Equal(t, "0", readText(t, c))
+	})
+}
+
+func TestClient_a_write_that_finds_the_reconnection_done_uses_it(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		c, peer := s.connected(&chanws.ClientOptions{
+			DialOptions: chanws.DialOptions{Options: chanws.Options{EventBuffer: 1}},
+			Retry:       retry(),
+		})
+		for range 5 {
+			require.NoError(t, peer.Write(t.Context(), chanws.Text("unread")))
+		}
+		synctest.Wait() // the pump waits for reads, and does not see the drop
+		s.drop()
+		begin := time.Now()
+		var late sync.WaitGroup
+		late.Go(func() {
+			time.Sleep(4 * time.Second)
+			assert.NoError(t, c.WriteTextMessage(t.Context(), "second"))
+			assert.Equal(t, 9*time.Second, time.Since(begin)) // waited 5 s for the end of the lost one
+		})
+		require.NoError(t, c.WriteTextMessage(t.Context(), "first"))
+		require.Equal(t, 6*time.Second, time.Since(begin))
+		peer = s.conn()
+		require.Equal(t, chanws.Text("first"), nextEvent(t, peer))
+		require.Equal(t, chanws.Text("second"), nextEvent(t, peer))
+		late.Wait()
+		require.Len(t, s.dials, 2)
 	})
 }
 

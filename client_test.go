@@ -63,6 +63,7 @@ func TestClient_writes_messages_and_control_frames(t *testing.T) {
 func TestClient_refuses_what_cannot_be_sent_and_stays_open(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		c, peer := s.connected(&chanws.ClientOptions{Retry: retry()})
+		begin := time.Now()
 		require.ErrorIs(t, c.WriteTextMessage(t.Context(), "\xff"), chanws.ErrInvalidMessage)
 		require.ErrorIs(t, c.Ping(t.Context(), make([]byte, 126)), chanws.ErrInvalidMessage)
 		require.ErrorIs(t, c.Pong(t.Context(), make([]byte, 126)), chanws.ErrInvalidMessage)
@@ -73,6 +74,7 @@ func TestClient_refuses_what_cannot_be_sent_and_stays_open(t *testing.T) {
 		require.ErrorIs(t, c.Close(1005, ""), chanws.ErrInvalidMessage)
 		require.ErrorIs(t, c.Close(1000, string(make([]byte, 124))), chanws.ErrInvalidMessage)
 		require.ErrorIs(t, c.Close(1000, "\xff"), chanws.ErrInvalidMessage)
+		require.Equal(t, begin, time.Now())
 		require.True(t, c.IsOpen())
 		peer.Send <- chanws.Text("still here")
 		require.Equal(t, "still here", readText(t, c))

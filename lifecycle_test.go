@@ -317,7 +317,7 @@ func (c *cell) arrange() {
 		for range 4 {
 			c.peer.write(c.peer.encode(true, frame.Text, []byte("unread")))
 		}
-		c.until(func() bool { return c.conn.Stats().MessagesReceived >= 3 })
+		until(c, func() bool { return c.conn.Stats().MessagesReceived >= 3 })
 	case senderBlocked:
 		c.Go(func() {
 			m := chanws.Text(strings.Repeat("s", 64<<10))
@@ -334,7 +334,7 @@ func (c *cell) arrange() {
 				}
 			}
 		})
-		c.until(func() bool { return len(c.conn.Send) == cap(c.conn.Send) })
+		until(c, func() bool { return len(c.conn.Send) == cap(c.conn.Send) })
 	case writeInFlight:
 		begun := make(chan struct{})
 		c.Go(func() {
@@ -350,10 +350,11 @@ func (c *cell) arrange() {
 }
 
 // until waits for a condition that holds soon.
-func (c *cell) until(ok func() bool) {
+func until(t testing.TB, ok func() bool) {
+	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			c.Fatal("the situation does not come about")
+			t.Fatal("what should happen soon does not")
 		}
 	}
 }

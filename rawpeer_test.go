@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/tls"
 	"encoding/base64"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -301,4 +302,76 @@ func readHead(t testing.TB, conn net.Conn) *http.Response {
 func acceptOf(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// rawPair gives a server's Conn in memory and its bare client, which is not read yet.
+func rawPair(t *testing.T, opts chanws.Options) (*chanws.Conn, *rawPeer) {
+	conn, bare := wstest.Raw(t, &chanws.UpgradeOptions{Options: opts})
+	return conn, newRawPeer(t, bare, true)
+}
+
+// send writes a whole frame.
+func (p *rawPeer) send(op frame.Opcode, payload string) { p.write(p.encode(true, op, []byte(payload))) }
+
+// next reads one frame, for tests that do not call read.
+func (p *rawPeer) next() rawFrame {
+	p.t.Helper()
+	f, err := p.tryNext()
+	require.NoError(p.t, err)
+	return f
+}
+
+func (p *rawPeer) tryNext() (rawFrame, error) {
+	b := make([]byte, 64<<10)
+	for {
+		h, n, err := frame.Parse(p.buf)
+		if err != nil {
+			return rawFrame{}, err
+		}
+		if n > 0 && int64(len(p.buf)-n) >= h.Length {
+			payload := p.buf[n : n+int(h.Length)]
+			p.buf = p.buf[n+int(h.Length):]
+			if h.Masked {
+				frame.Mask(payload, h.Key)
+			}
+			return rawFrame{h, payload}, nil
+		}
+		k, err := p.conn.Read(b)
+		p.buf = append(p.buf, b[:k]...)
+		if err != nil {
+			return rawFrame{}, err
+		}
+	}
+}
+
+// expect reads one frame and holds it against what it should be.
+func (p *rawPeer) expect(op frame.Opcode, payload string) {
+	p.t.Helper()
+	f := p.next()
+	require.Equal(p.t, op, f.Opcode)
+	require.Equal(p.t, payload, string(f.payload))
+	require.True(p.t, f.Fin)
+	require.Equal(p.t, !p.client, f.Masked, "a client masks, a server does not")
+}
+
+func (p *rawPeer) expectClose(code int, reason string) {
+	p.t.Helper()
+	p.expect(frame.Close, string(frame.AppendClose(nil, code, reason)))
+}
+
+// expectEOF reads the end of the stream.
+func (p *rawPeer) expectEOF() {
+	p.t.Helper()
+	_, err := p.tryNext()
+	require.ErrorIs(p.t, err, io.EOF)
+}
+
+// pipe gives a client and a server in memory, with the same options.
+func pipe(t *testing.T, opts chanws.Options) (client, server *chanws.Conn) {
+	return wstest.Pipe(t, &chanws.DialOptions{Options: opts}, &chanws.UpgradeOptions{Options: opts})
+}
+
+// wsPipe gives a client and a server in memory, each with its options.
+func wsPipe(t *testing.T, client, server chanws.Options) (c, s *chanws.Conn) {
+	return wstest.Pipe(t, &chanws.DialOptions{Options: client}, &chanws.UpgradeOptions{Options: server})
 }

@@ -15,14 +15,8 @@ import (
 )
 
 // request does the client's side of the handshake on near by hand, RFC 6455
-// section 4.1, and reads not one byte more than the answer. When it fails, near is
-// closed, so that the server's side ends too.
-func request(near *conn, server *chanws.UpgradeOptions) (err error) {
-	defer func() {
-		if err != nil {
-			near.Close()
-		}
-	}()
+// section 4.1, and reads not one byte more than the answer.
+func request(near *conn, server *chanws.UpgradeOptions) error {
 	nonce := make([]byte, 16)
 	rand.Read(nonce)
 	key := base64.StdEncoding.EncodeToString(nonce)

@@ -2,6 +2,7 @@ package wstest_test
 
 import (
 	"io"
+	"math/rand/v2"
 	"net"
 	"syscall"
 	"testing"
@@ -29,11 +30,37 @@ func TestNetPipe_holds_exactly_64_KiB_each_way(t *testing.T) {
 	})
 }
 
+func TestNetPipe_one_write_and_one_read_move_all_that_fits_wherever_the_buffer_begins(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := wstest.NetPipe(t)
+		buf := make([]byte, 2*bufferSize)
+		for _, skip := range []int{0, 1, bufferSize - 1, 10000} {
+			read(t, b, len(prime(t, a, skip)))
+			all := prime(t, a, bufferSize)
+			n, err := b.Read(buf)
+			require.NoError(t, err)
+			require.Equal(t, bufferSize, n)
+			require.True(t, all == string(buf[:n]))
+		}
+	})
+}
+
+// prime writes n bytes and returns them.
+func prime(t testing.TB, c net.Conn, n int) string {
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = byte(rand.Uint32())
+	}
+	write(t, c, string(data))
+	return string(data)
+}
+
 func TestNetPipe_read_makes_room_for_a_write_that_waits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, b := wstest.NetPipe(t)
-		read(t, b, len(prime(t, a))) // so that the ring's end is passed
+		read(t, b, len(prime(t, a, 10))) // so that the ring's end is passed
 		fill(t, a)
 		done := false
 		go func() {
@@ -51,12 +78,6 @@ func TestNetPipe_read_makes_room_for_a_write_that_waits(t *testing.T) {
 		rest := read(t, b, bufferSize)
 		require.Equal(t, "0123456789", rest[bufferSize-10:])
 	})
-}
-
-func prime(t testing.TB, c net.Conn) string {
-	const s = "some bytes"
-	write(t, c, s)
-	return s
 }
 
 func TestNetPipe_write_fails_with_EPIPE_once_the_peer_has_closed(t *testing.T) {

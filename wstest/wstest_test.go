@@ -123,8 +123,13 @@ func TestPipe_does_the_close_handshake(t *testing.T) {
 func TestPipe_the_end_of_the_request_does_not_end_the_connection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, s := wstest.Pipe(t, nil, nil)
+		var request context.Context
+		_, s := wstest.Pipe(t, nil, &chanws.UpgradeOptions{Authorize: func(r *http.Request) error {
+			request = r.Context()
+			return nil
+		}})
 		synctest.Wait()
+		require.Error(t, request.Err())
 		require.NoError(t, s.Context().Err())
 		require.NoError(t, s.Request().Context().Err())
 	})
@@ -255,6 +260,21 @@ func TestEverything_ends_with_the_test_in_a_bubble(t *testing.T) {
 	}
 }
 
+func TestRaw_ends_without_waiting_for_a_peer_that_does_not_answer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		t.Cleanup(func() { require.Equal(t, begin, time.Now()) })
+		s, peer := wstest.Raw(t, nil)
+		write(t, peer, "\xff\xff")
+		var broken *chanws.ProtocolError
+		require.ErrorAs(t, ending(t, s), &broken)
+		c, peer := wstest.RawServer(t, nil)
+		write(t, peer, "\xff\xff")
+		require.ErrorAs(t, ending(t, c), &broken)
+	})
+}
+
 // Not parallel: it looks at all goroutines.
 func TestHandshakes_leave_no_goroutine(t *testing.T) {
 	t.Run("made", func(t *testing.T) {
@@ -263,7 +283,7 @@ func TestHandshakes_leave_no_goroutine(t *testing.T) {
 		wstest.RawServer(t, nil)
 		eventuallyNone(t, "net/http.", "/wstest.Pipe.", "/wstest.Raw.", "/wstest.RawServer.", "nhooyr.io")
 	})
-	eventuallyNone(t, "net/http.", "chanws/internal", "nhooyr.io")
+	eventuallyNone(t, "net/http.", "chanws/internal/pump", "nhooyr.io")
 	t.Run("failed", func(t *testing.T) {
 		for range 20 {
 			require.NotEmpty(t, try(t, func(t testing.TB) {
@@ -271,7 +291,7 @@ func TestHandshakes_leave_no_goroutine(t *testing.T) {
 			}))
 		}
 	})
-	eventuallyNone(t, "net/http.", "chanws/internal", "nhooyr.io", "/wstest.Pipe.")
+	eventuallyNone(t, "net/http.", "chanws/internal/pump", "nhooyr.io", "/wstest.Pipe.")
 }
 
 // eventuallyNone waits until no goroutine has one of the names on its stack: some

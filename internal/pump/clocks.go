@@ -178,6 +178,16 @@ func (p *Pump[E, M]) pingDue() {
 	p.nudge()
 }
 
+// keepaliveSent notes that a keepalive ping is with the operating system: only now can
+// the peer answer it. Called with mu held.
+func (p *Pump[E, M]) keepaliveSent() {
+	c := &p.clocks
+	p.outbox.keepaliveUnsent = false
+	if c.pong.armed && c.pingNumber == c.pongNumber+1 {
+		c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
+	}
+}
+
 // keepaliveMark begins the payload of the library's own pings.
 const keepaliveMark = "chanws\x00\x01"
 

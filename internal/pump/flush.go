@@ -81,6 +81,7 @@ func (p *Pump[E, M]) startWrite() (started time.Time) {
 func (p *Pump[E, M]) endWrite(started time.Time, n int, err error) error {
 	out := &p.out
 	out.tally.bytes += uint64(n)
+	p.counters.out.bytes.Store(out.tally.bytes) // keepalive sees progress by it
 	out.tally.calls++
 	if p.opts.Trace.Flushed != nil {
 		p.opts.Trace.Flushed(n, time.Since(started), err)
@@ -114,7 +115,7 @@ func (p *Pump[E, M]) flushed() {
 	if out.keepalive || len(out.unflushed) > 0 {
 		p.mu.Lock()
 		if out.keepalive {
-			p.outbox.keepaliveUnsent = false
+			p.keepaliveSent()
 		}
 		for i, e := range out.unflushed {
 			e.finish(nil)

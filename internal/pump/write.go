@@ -27,8 +27,9 @@ type output[M any] struct {
 	tally            tally
 }
 
-// writePiece bounds what one call writes, so that WriteTimeout measures progress.
-const writePiece = 512 << 10
+// writePiece bounds what one call writes, so that WriteTimeout and the keepalive see
+// progress in a large message.
+const writePiece = 64 << 10
 
 // vectored is the payload size from which copying costs more than a vectored write.
 const vectored = 8 << 10
