@@ -1,0 +1,202 @@
+package chanws_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/frame"
+	"github.com/chanws/chanws/wstest"
+	"github.com/stretchr/testify/require"
+)
+
+func TestInvalidOptionsAreNamed(t *testing.T) {
+	for field, opts := range map[string]chanws.Options{
+		"EventBuffer":          {EventBuffer: -1},
+		"SendBuffer":           {SendBuffer: -1},
+		"Overflow":             {Overflow: 4},
+		"MaxMessageSize":       {MaxMessageSize: -2},
+		"MaxFrameSize":         {MaxFrameSize: -2},
+		"FragmentSize":         {FragmentSize: -2},
+		"IdleTimeout":          {IdleTimeout: -1},
+		"PingInterval":         {PingInterval: -1},
+		"PongTimeout":          {PongTimeout: -1},
+		"WriteTimeout":         {WriteTimeout: -1},
+		"Compression":          {Compression: 4},
+		"CompressionLevel":     {CompressionLevel: 10},
+		"CompressionThreshold": {CompressionThreshold: -2},
+		"MessageRate must":     {MessageRate: chanws.Rate{PerSecond: math.NaN()}},
+		"MessageRate has":      {MessageRate: chanws.Rate{Burst: 3}},
+	} {
+		t.Run(field, func(t *testing.T) {
+			want := "Options." + field
+			_, err := chanws.Dial(t.Context(), "ws://localhost:1", &chanws.DialOptions{Options: opts})
+			require.ErrorContains(t, err, want)
+			_, err = chanws.Listen("127.0.0.1:0", &chanws.ListenOptions{Options: opts})
+			require.ErrorContains(t, err, want)
+			w := httptest.NewRecorder()
+			_, err = chanws.Upgrade(w, httptest.NewRequest("GET", "/", nil), &chanws.UpgradeOptions{Options: opts})
+			require.ErrorContains(t, err, want)
+			require.Equal(t, http.StatusInternalServerError, w.Code)
+		})
+	}
+}
+
+func TestCompressionIsRefusedUntilItIsThere(t *testing.T) {
+	for _, mode := range []chanws.Compression{chanws.CompressionNoContextTakeover, chanws.CompressionContextTakeover} {
+		_, err := chanws.Dial(t.Context(), "ws://localhost:1", &chanws.DialOptions{Options: chanws.Options{Compression: mode}})
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+		require.ErrorContains(t, err, "Options.Compression")
+	}
+}
+
+func TestStatsCountBothDirections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{FragmentSize: 4})
+		peer.send(frame.Text, "12345678")
+		peer.write(peer.encode(false, frame.Binary, []byte("1234")))
+		peer.send(frame.Continuation, "5678")
+		peer.send(frame.Ping, "i")
+		peer.send(frame.Pong, "o")
+		conn.Send <- chanws.Text("123456")
+		conn.Send <- chanws.Ping("i")
+		conn.Send <- chanws.Pong("o")
+		synctest.Wait()
+		s := conn.Stats()
+		require.EqualValues(t, 2, s.MessagesReceived)
+		require.EqualValues(t, 5, s.FramesReceived)
+		require.EqualValues(t, 5*6+8+8+1+1, s.BytesReceived)
+		require.EqualValues(t, 1, s.PingsReceived)
+		require.EqualValues(t, 1, s.PongsReceived)
+		require.EqualValues(t, 1, s.MessagesSent)
+		require.EqualValues(t, 5, s.FramesSent)
+		require.EqualValues(t, 5*2+6+1+1+1, s.BytesSent)
+		require.EqualValues(t, 1, s.PingsSent)
+		require.EqualValues(t, 2, s.PongsSent)
+		require.NotZero(t, s.Reads)
+		require.NotZero(t, s.Flushes)
+		require.LessOrEqual(t, s.Flushes, uint64(4))
+		require.Zero(t, s.DroppedEvents+s.DroppedMessages)
+	})
+}
+
+func TestTraceSeesTheConnectionAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []string
+		note := func(format string, args ...any) { seen = append(seen, fmt.Sprintf(format, args...)) }
+		conn, peer := rawPair(t, chanws.Options{Trace: &chanws.Trace{
+			FrameReceived: func(f chanws.FrameInfo) { note("in %v", f) },
+			FrameSent:     func(f chanws.FrameInfo) { note("out %v", f) },
+			Flushed:       func(n int, took time.Duration, err error) { note("flushed %d %v %v", n, took, err) },
+			Ended:         func(err error) { note("ended: %v", err) },
+		}})
+		peer.send(frame.Text, "abc")
+		synctest.Wait()
+		conn.Send <- chanws.Binary("xy")
+		synctest.Wait()
+		peer.sendClose(1000, "bye")
+		<-conn.Done()
+		require.Equal(t, []string{
+			"in {1 true 3}",
+			"out {2 true 2}", "flushed 4 0s <nil>",
+			"in {8 true 5}",
+			"out {8 true 2}", "flushed 4 0s <nil>",
+			`ended: websocket closed: 1000 (normal closure): "bye"`,
+		}, seen)
+	})
+}
+
+func TestTheLoggerHearsOfBeginningAndEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ended := 0
+		conn, peer := rawPair(t, chanws.Options{
+			Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Trace:  &chanws.Trace{Ended: func(error) { ended++ }},
+		})
+		peer.drop()
+		<-conn.Done()
+		require.Contains(t, log.String(), `msg="websocket connection open" conn=`+conn.ID())
+		require.Contains(t, log.String(), `msg="websocket connection ended" conn=`+conn.ID())
+		require.Equal(t, 1, ended)
+	})
+}
+
+type key struct{}
+
+func TestContextKeepsValuesButNotTheEndOfTheDialsOrRequests(t *testing.T) {
+	t.Parallel()
+	conns := make(chan *chanws.Conn, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := chanws.Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conns <- c
+	}))
+	s.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, key{}, "server")
+	}
+	s.Start()
+	defer s.Close()
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "client"))
+	client, err := chanws.Dial(ctx, s.URL, &chanws.DialOptions{Header: http.Header{"X-Test": {"yes"}}})
+	require.NoError(t, err)
+	cancel()
+	server := <-conns
+	defer server.CloseNow()
+	defer client.CloseNow()
+	for _, c := range []*chanws.Conn{client, server} {
+		require.NoError(t, c.Context().Err())
+		require.NoError(t, c.Write(t.Context(), chanws.Text("alive")))
+		require.Equal(t, c.Context(), c.Request().Context())
+		require.NotEmpty(t, c.LocalAddr().String())
+		require.NotEmpty(t, c.RemoteAddr().String())
+		require.Equal(t, "yes", c.Request().Header.Get("X-Test"))
+	}
+	require.Equal(t, "client", client.Context().Value(key{}))
+	require.Equal(t, "server", server.Context().Value(key{}))
+	require.Equal(t, http.StatusSwitchingProtocols, client.Response().StatusCode)
+	require.Nil(t, server.Response())
+	client.CloseNow()
+	<-server.Done()
+	require.Equal(t, server.Err(), context.Cause(server.Request().Context()))
+}
+
+func TestEventsAndErrorsReadWell(t *testing.T) {
+	require.EqualError(t, chanws.Close{Code: 1001}, "websocket closed: 1001 (going away)")
+	require.EqualError(t, chanws.Close{Code: 4000, Reason: "bye"}, `websocket closed: 4000: "bye"`)
+	require.EqualError(t, chanws.Error{Err: io.EOF}, "EOF")
+	require.EqualError(t, chanws.Error{}, "websocket failed")
+	require.Equal(t, chanws.StatusCode(1011), chanws.CloseStatus(fmt.Errorf("wrapped: %w", chanws.Close{Code: 1011})))
+	require.EqualValues(t, -1, chanws.CloseStatus(io.EOF))
+	require.EqualValues(t, -1, chanws.CloseStatus(nil))
+	require.EqualError(t, &chanws.ProtocolError{Code: 1002, Reason: "RSV2 set"}, "websocket protocol: RSV2 set (1002 (protocol error))")
+}
+
+func TestARecycledPayloadIsUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := wstest.Pipe(t, nil, nil)
+		for i := range 20 {
+			want := bytes.Repeat([]byte{byte(i)}, 64<<10)
+			client.Send <- chanws.Binary(want)
+			got := (<-server.Events()).(chanws.Binary)
+			require.True(t, bytes.Equal(want, got))
+			got.Recycle()
+		}
+		chanws.Binary(nil).Recycle()
+		chanws.Binary("foreign").Recycle()
+	})
+}
