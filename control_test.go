@@ -1,7 +1,10 @@
 package chanws_test
 
 import (
+	"context"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -276,4 +279,62 @@ func TestDataAheadOfThePeersCloseDelaysNothing(t *testing.T) {
 		require.EqualValues(t, 1000, conn.Stats().DroppedEvents)
 		require.Equal(t, chanws.Close{Code: 1000}, <-conn.Events())
 	})
+}
+
+// hiddenConn is a transport that gives a stream without deadlines, as a RoundTripper
+// of the user's may.
+type hiddenConn struct{ http.RoundTripper }
+
+func (h hiddenConn) RoundTrip(r *http.Request) (*http.Response, error) {
+	return h.RoundTripper.RoundTrip(r.WithContext(withoutTrace{r.Context()}))
+}
+
+// withoutTrace hides the trace that would tell of the net.Conn.
+type withoutTrace struct{ context.Context }
+
+func (c withoutTrace) Value(any) any { return nil }
+
+func TestAStreamWithoutDeadlinesEndsAllTheSame(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(t *testing.T, client, server *chanws.Conn){
+		"CloseNow": func(t *testing.T, client, server *chanws.Conn) {
+			require.NoError(t, client.CloseNow())
+			require.ErrorIs(t, client.Err(), net.ErrClosed)
+		},
+		"Close": func(t *testing.T, client, server *chanws.Conn) {
+			go func() {
+				for range server.Events() {
+				}
+			}()
+			require.NoError(t, client.Close(1000, ""))
+		},
+		"keepalive": func(t *testing.T, client, server *chanws.Conn) {
+			<-client.Done() // the server's pongs do not come
+			require.ErrorIs(t, client.Err(), os.ErrDeadlineExceeded)
+			require.NoError(t, client.CloseNow())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			opts := chanws.Options{}
+			server := chanws.Options{}
+			if name == "keepalive" {
+				opts.PingInterval = 50 * time.Millisecond
+				server.ManualPong = true
+			}
+			l := listen(t, &chanws.ListenOptions{Options: server})
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			c, err := chanws.Dial(t.Context(), l.URL(), &chanws.DialOptions{
+				Options: opts, HTTPClient: &http.Client{Transport: hiddenConn{transport}},
+			})
+			require.NoError(t, err)
+			defer c.CloseNow()
+			s := <-l.Conns()
+			defer s.CloseNow()
+			require.NoError(t, s.Write(t.Context(), chanws.Text("hello")))
+			require.Equal(t, chanws.Text("hello"), <-c.Events())
+			end(t, c, s)
+		})
+	}
 }

@@ -211,12 +211,8 @@ func (p *rawPeer) act(conn *chanws.Conn, b byte, arg int) {
 	case 21:
 		go conn.CloseNow()
 	case 22:
-		go func() {
-			select {
-			case conn.Send <- chanws.Close{Code: 1000}:
-			case <-conn.Done():
-			}
-		}()
+		// Not on Send, where it could take the room that the loop is promised.
+		go conn.Write(context.Background(), chanws.Close{Code: 1000})
 	case 23:
 		for range arg {
 			p.send(frame.Text, "flood")

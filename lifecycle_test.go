@@ -64,7 +64,12 @@ type ending struct {
 	clean, fullClean bool
 }
 
-const short = 50 * time.Millisecond
+// short is a time that is to elapse; arranged one that does so only when the situation
+// has been arranged.
+const (
+	short    = 50 * time.Millisecond
+	arranged = time.Second
+)
 
 func isClose(codes ...chanws.StatusCode) func(*testing.T, error) {
 	return func(t *testing.T, err error) {
@@ -166,7 +171,7 @@ var endings = []ending{
 	{
 		name: "write timeout", mute: true,
 		options: func(o *chanws.Options) {
-			o.WriteTimeout = short
+			o.WriteTimeout = arranged
 			o.CloseTimeout = short
 		},
 		provoke: func(c *cell) {
@@ -185,8 +190,8 @@ var endings = []ending{
 	{
 		name: "pong timeout", mute: true,
 		options: func(o *chanws.Options) {
-			o.PingInterval = short
-			o.PongTimeout = short
+			o.PingInterval = arranged
+			o.PongTimeout = arranged
 			o.CloseTimeout = short
 		},
 		provoke:  func(c *cell) {},
@@ -285,7 +290,7 @@ func testCell(t *testing.T, end *ending, s situation, server bool, open transpor
 		}
 		if end.name == "write timeout" {
 			// It is known to a Write at once, but decides nothing while nobody receives.
-			require.ErrorIs(t, conn.Write(t.Context(), chanws.Binary(make([]byte, 1<<20))), os.ErrDeadlineExceeded)
+			require.ErrorIs(t, conn.Write(t.Context(), chanws.Binary(make([]byte, 512<<10))), os.ErrDeadlineExceeded)
 			require.NoError(t, conn.Err())
 		}
 		close(c.released)
@@ -339,7 +344,7 @@ func (c *cell) arrange() {
 		begun := make(chan struct{})
 		c.Go(func() {
 			close(begun)
-			err := c.conn.Write(context.Background(), chanws.Binary(make([]byte, 1<<20)))
+			err := c.conn.Write(context.Background(), chanws.Binary(make([]byte, 512<<10)))
 			if err != nil && c.conn.Err() != nil && c.ending.name != "write timeout" && c.ending.name != "peer drops TCP" {
 				require.Equal(c, c.conn.Err(), err)
 			}

@@ -299,3 +299,75 @@ func TestTheLingerEndsWithThePeersEOF(t *testing.T) {
 		require.Zero(t, time.Since(began))
 	})
 }
+
+func TestATerminalEventThatFindsTheChannelFullWaitsForTheConsumer(t *testing.T) {
+	for _, closing := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			conn, peer := rawPair(t, chanws.Options{EventBuffer: 2})
+			peer.send(frame.Text, "1")
+			peer.send(frame.Text, "2")
+			peer.sendClose(1000, "")
+			<-conn.Done()
+			time.Sleep(time.Hour)
+			var got []chanws.Event
+			if closing {
+				require.NoError(t, conn.Close(1000, ""))
+			}
+			for ev := range conn.Events() {
+				got = append(got, ev)
+			}
+			if closing {
+				require.Equal(t, []chanws.Event{chanws.Close{Code: 1000}}, got)
+			} else {
+				require.Equal(t, []chanws.Event{chanws.Text("1"), chanws.Text("2"), chanws.Close{Code: 1000}}, got)
+			}
+		})
+	}
+}
+
+func TestAFragmentedMessageIsHeldToEveryRule(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts chanws.Options
+		part string
+		want chanws.StatusCode
+	}{
+		"text that ends inside a character": {chanws.Options{}, "\xe2\x82", 1007},
+		"one message above the rate":        {chanws.Options{MessageRate: chanws.Rate{PerSecond: 0.001}}, "x", 1008},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn, peer := rawPair(t, c.opts)
+				if c.want == 1008 {
+					peer.send(frame.Text, "first")
+					require.Equal(t, chanws.Text("first"), <-conn.Events())
+				}
+				peer.write(peer.encode(false, frame.Text, []byte(c.part)))
+				peer.write(peer.encode(true, frame.Continuation, nil))
+				var p *chanws.ProtocolError
+				require.ErrorAs(t, (<-conn.Events()).(error), &p)
+				require.Equal(t, c.want, p.Code)
+			})
+		})
+	}
+}
+
+func TestLargeAndOddlySizedMessagesArriveWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := pipe(t, chanws.Options{MaxMessageSize: -1, FragmentSize: 100_001})
+		for _, size := range []int{65_535, 65_536, 65_537, 300_000, 1 << 20, 3_000_001} {
+			want := strings.Repeat("€", size/3)
+			client.Send <- chanws.Text(want)
+			client.Send <- chanws.Binary(want)
+			for _, ev := range []chanws.Event{<-server.Events(), <-server.Events()} {
+				switch m := ev.(type) {
+				case chanws.Text:
+					require.True(t, want == string(m))
+				case chanws.Binary:
+					require.True(t, want == string(m))
+				default:
+					t.Fatalf("%T", ev)
+				}
+			}
+		}
+	})
+}

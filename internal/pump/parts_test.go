@@ -1,0 +1,101 @@
+package pump
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chanws/chanws/internal/frame"
+	"github.com/stretchr/testify/require"
+)
+
+func TestABucketFillsByItsRateUpToItsBurst(t *testing.T) {
+	var b bucket
+	now := time.Unix(0, 0)
+	for range 3 {
+		require.True(t, b.take(2, 3, now))
+	}
+	require.False(t, b.take(2, 3, now))
+	require.False(t, b.take(2, 3, now.Add(499*time.Millisecond)))
+	require.True(t, b.take(2, 3, now.Add(500*time.Millisecond)))
+	now = now.Add(time.Hour)
+	for range 3 {
+		require.True(t, b.take(2, 3, now), "never more than the burst")
+	}
+	require.False(t, b.take(2, 3, now))
+	var one bucket
+	require.True(t, one.take(0.1, 0, now), "a burst below one means one")
+	require.False(t, one.take(0.1, 0, now))
+}
+
+func TestABatchEndsWithAFrameOnlyWhereOneEnds(t *testing.T) {
+	frameOf := func(n int) []byte {
+		return append(frame.Header{Fin: true, Opcode: frame.Binary, Length: int64(n)}.Append(nil), make([]byte, n)...)
+	}
+	batch := append([]byte("tail of a frame"), frameOf(3)...)
+	batch = append(batch, frameOf(200)...)
+	ends := map[int]bool{15: true, 20: true, len(batch): true}
+	for n := range len(batch) + 1 {
+		require.Equal(t, ends[n], endsFrame(batch, 15, n), "%d", n)
+	}
+	require.True(t, endsFrame(frameOf(1), 0, 0), "nothing has gone out")
+	require.False(t, endsFrame(nil, 100, 50))
+	require.False(t, endsFrame(frame.Header{Opcode: frame.Binary, Length: 1 << 20}.Append(nil), 0, 10), "its payload follows")
+}
+
+func TestPayloadsAreKeptByClass(t *testing.T) {
+	for _, size := range []int{0, 1, 4095, 4096, 5000, 1 << 20, 1<<24 + 1} {
+		b := newPayload(size)
+		require.Empty(t, b)
+		require.GreaterOrEqual(t, cap(b), size)
+	}
+	for _, odd := range [][]byte{nil, {}, make([]byte, 10), make([]byte, 5000), make([]byte, 1<<25)} {
+		Recycle(odd) // goes nowhere, harms nothing
+	}
+}
+
+func TestNetworkErrorsSayWhetherThePeerIsGone(t *testing.T) {
+	for _, gone := range []error{
+		io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe,
+		&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)},
+		&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)},
+		syscall.ETIMEDOUT,
+	} {
+		err := networkError("read", fmt.Errorf("wrapped: %w", gone))
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%v", gone)
+		require.ErrorIs(t, err, gone)
+		require.ErrorContains(t, err, "dropped")
+	}
+	other := errors.New("bad record")
+	err := networkError("read", other)
+	require.NotErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.ErrorIs(t, err, other)
+	require.EqualError(t, err, "chanws: read: bad record")
+	require.EqualError(t, networkError("read", io.EOF), "chanws: connection dropped by the peer without a close frame")
+}
+
+func TestMaskingKeysDoNotRepeat(t *testing.T) {
+	var k maskingKeys
+	seen := map[uint32]bool{randomKey(): true}
+	for range 1000 {
+		seen[k.next()] = true
+	}
+	require.Greater(t, len(seen), 990)
+}
+
+func TestAConnectionThatHasEndedHoldsNoBuffers(t *testing.T) {
+	p, peer := serverPump(t, testOptions())
+	peer.send(frame.Text, "hello")
+	<-p.Events()
+	p.Send() <- text("you")
+	peer.expect(frame.Text, "you")
+	p.CloseNow()
+	require.Nil(t, p.in.buf)
+	require.Nil(t, p.out.buf)
+	require.Nil(t, p.out.batch)
+}
