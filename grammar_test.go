@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,17 +250,75 @@ func FuzzThePlainestLoopEndsWhateverThePeerDoes(f *testing.F) {
 }
 
 func TestGoroutinesAreTwoAConnection(t *testing.T) {
+	// Those of tests before may still be ending.
+	before := 0
+	until(t, func() bool {
+		last := before
+		before = runtime.NumGoroutine()
+		return before == last && pumps() == 0
+	})
 	var conns []*chanws.Conn
-	before := runtime.NumGoroutine()
 	for range 50 {
 		c, s := wstest.Pipe(t, &chanws.DialOptions{Options: chanws.Options{
 			PingInterval: time.Hour, IdleTimeout: time.Hour, WriteTimeout: time.Hour,
 		}}, nil)
 		conns = append(conns, c, s)
 	}
-	until(t, func() bool { return runtime.NumGoroutine()-before == 200 })
+	until(t, func() bool { return pumps() == 200 && runtime.NumGoroutine()-before == 200 })
 	for _, c := range conns {
 		c.CloseNow()
 	}
 	until(t, func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// pumps counts the goroutines of connections.
+func pumps() int {
+	b := make([]byte, 4<<20)
+	stacks := string(b[:runtime.Stack(b, true)])
+	return strings.Count(stacks, ".readLoop(") + strings.Count(stacks, ".writeLoop(")
+}
+
+func TestTheLoopEndsAlsoWhenEventsWaitAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{SendBuffer: 1})
+		for range 20 {
+			peer.send(frame.Text, "x")
+		}
+		peer.sendClose(1000, "")
+		<-conn.Done()
+		synctest.Wait() // the terminal event has been put
+		require.NoError(t, conn.Close(1000, ""))
+		got := 0
+		for range conn.Events() {
+			conn.Send <- chanws.Text("reply")
+			got++
+		}
+		require.Equal(t, 21, got)
+	})
+}
+
+func TestALoopMaySendAsMuchAsSendBufferSaysForEachEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const buffer = 5
+		conn, peer := rawPair(t, chanws.Options{SendBuffer: buffer, EventBuffer: 2})
+		peer.read()
+		for range 20 {
+			peer.send(frame.Text, "x")
+		}
+		ended := make(chan struct{})
+		closed := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for range conn.Events() {
+				<-closed // an event is in hand
+				for range buffer {
+					conn.Send <- chanws.Text("reply")
+				}
+			}
+		}()
+		synctest.Wait()
+		require.NoError(t, conn.Close(1000, ""))
+		close(closed)
+		<-ended
+	})
 }

@@ -53,10 +53,10 @@ type Rate struct {
 type Options struct {
 	// EventBuffer is how many events wait for the consumer. Default 64.
 	EventBuffer int
-	// SendBuffer is how many messages a consumer may send for one event without
-	// waiting for the network. Default 64. [Conn.Send] has room for twice as many,
-	// so that a loop with a reply in hand when the connection ends, and one more for
-	// the terminal event, ends as well.
+	// SendBuffer is how many messages a consumer's loop may send for one event without
+	// ever hanging when another goroutine closes. Default 64. [Conn.Send] has room for
+	// more: for that many twice (an event in hand, and the terminal one), and for one
+	// message for each event that may wait.
 	SendBuffer int
 	// Overflow is what happens to a message that finds the event channel full.
 	// Default [Block]. Control frames never wait: they are dropped and counted.

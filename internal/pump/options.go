@@ -59,3 +59,12 @@ func (o *Options) patient() time.Duration {
 	}
 	return o.CloseTimeout
 }
+
+// sendRoom is the capacity of the Send channel. After the user's Close nobody receives
+// from it, so it must have room for what a consumer's loop still sends: up to
+// SendBuffer messages each for an event in hand and for the terminal one. When the
+// connection had ended before, events that wait are not discarded, and one message for
+// each of those has room as well.
+func (o *Options) sendRoom() int {
+	return max(2*o.SendBuffer, o.EventBuffer+1)
+}

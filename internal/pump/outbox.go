@@ -180,8 +180,10 @@ func (p *Pump[E, M]) refusal() error {
 		return p.end.err()
 	case p.end.writeErr != nil:
 		return p.end.writeErr
-	case p.outbox.closing || p.end.decided:
+	case p.outbox.closing:
 		return errClosing
+	case p.end.decided:
+		return p.end.err() // it is about to be published
 	}
 	return nil
 }

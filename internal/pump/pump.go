@@ -114,7 +114,7 @@ func Start[E, M any](cfg Config[E, M]) *Pump[E, M] {
 		onDrop:  cfg.OnDrop,
 		voc:     cfg.Vocabulary,
 		events:  make(chan E, cfg.Options.EventBuffer),
-		send:    make(chan M, 2*cfg.Options.SendBuffer),
+		send:    make(chan M, cfg.Options.sendRoom()),
 		wake:    make(chan struct{}, 1),
 		room:    make(chan struct{}, 1),
 		freed:   make(chan struct{}),
