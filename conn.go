@@ -35,7 +35,9 @@ type Conn struct {
 	//
 	// close(c.Send) means "I have said everything": what is queued is written, a
 	// close frame 1000 goes out, and events go on until the peer's close arrives, at
-	// most Options.CloseTimeout later. The library never closes Send.
+	// most Options.CloseTimeout later. Most peers, this library included, answer a close
+	// frame at once and send nothing after it: who waits for replies receives them
+	// first. The library never closes Send.
 	Send chan<- Message
 
 	pump        *pump.Pump[Event, Message]

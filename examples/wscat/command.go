@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/chanws/chanws"
+)
+
+const commands = `  /ping [text]            send a ping
+  /pong [text]            send a pong
+  /binary hex             send a binary message, such as /binary 68 69
+  /close [code] [reason]  send a close frame, 1000 unless there is a code
+  /quit                   the same as /close
+  /help                   show this
+  //text                  send a text that begins with a slash, /text
+`
+
+// parse makes a message of a line. Whether it may be sent, the library tells.
+func parse(line string) (chanws.Message, error) {
+	if !strings.HasPrefix(line, "/") {
+		return chanws.Text(line), nil
+	}
+	if strings.HasPrefix(line, "//") {
+		return chanws.Text(line[1:]), nil
+	}
+	command, rest, _ := strings.Cut(line, " ")
+	switch command {
+	case "/ping":
+		return chanws.Ping(rest), nil
+	case "/pong":
+		return chanws.Pong(rest), nil
+	case "/binary":
+		b, err := hex.DecodeString(strings.ReplaceAll(rest, " ", ""))
+		if err != nil {
+			return nil, fmt.Errorf("/binary: %w", err)
+		}
+		return chanws.Binary(b), nil
+	case "/quit":
+		return chanws.Close{Code: chanws.StatusNormalClosure}, nil
+	case "/close":
+		code, reason, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		if code == "" {
+			return chanws.Close{Code: chanws.StatusNormalClosure}, nil
+		}
+		n, err := strconv.Atoi(code)
+		if err != nil {
+			return nil, fmt.Errorf("/close: %q is no code", code)
+		}
+		return chanws.Close{Code: chanws.StatusCode(n), Reason: reason}, nil
+	}
+	return nil, fmt.Errorf("unknown command %s; /help lists them, a second slash sends it as text", command)
+}
