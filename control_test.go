@@ -338,3 +338,82 @@ func TestAStreamWithoutDeadlinesEndsAllTheSame(t *testing.T) {
 		})
 	}
 }
+
+func TestAKeepalivePongDoesNotHideAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{IdleTimeout: 10 * time.Second, PingInterval: 6 * time.Second})
+		peer.read()
+		began := time.Now()
+		go func() {
+			time.Sleep(5 * time.Second)
+			conn.Send <- chanws.Text("active")
+			time.Sleep(time.Second) // the ping
+			time.Sleep(time.Millisecond)
+			peer.mu.Lock()
+			f := peer.frames[len(peer.frames)-1]
+			peer.mu.Unlock()
+			require.Equal(t, frame.Ping, f.Opcode)
+			peer.send(frame.Pong, string(f.payload))
+		}()
+		<-conn.Events()
+		require.Equal(t, 15*time.Second, time.Since(began))
+	})
+}
+
+func TestALargeMessageOnItsWayIsActivity(t *testing.T) {
+	for _, server := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			conn, bare := openMemory(t, server, chanws.Options{IdleTimeout: time.Second})
+			conn.Send <- chanws.Binary(make([]byte, 2<<20))
+			b := make([]byte, 64<<10)
+			for range 20 {
+				_, err := io.ReadFull(bare, b)
+				require.NoError(t, err)
+				time.Sleep(900 * time.Millisecond)
+			}
+			synctest.Wait()
+			require.Empty(t, conn.Events(), "server %v", server)
+		})
+	}
+}
+
+func TestRoundTripsLongerThanThePingIntervalAreMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var trips []time.Duration
+		conn, peer := rawPair(t, chanws.Options{PingInterval: time.Second, PongTimeout: 10 * time.Second,
+			Trace: &chanws.Trace{KeepalivePong: func(d time.Duration) { trips = append(trips, d) }}})
+		for range 10 {
+			f := peer.next()
+			time.AfterFunc(1500*time.Millisecond, func() { peer.send(frame.Pong, string(f.payload)) })
+		}
+		synctest.Wait()
+		require.NoError(t, conn.Err())
+		require.NotEmpty(t, trips)
+		require.Equal(t, 1500*time.Millisecond, trips[0])
+	})
+}
+
+func TestSeveralKeepalivePongsInOneReadAreNoActivity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{IdleTimeout: 10 * time.Second, PingInterval: 3 * time.Second, PongTimeout: 60 * time.Second})
+		began := time.Now()
+		f1, f2 := peer.next(), peer.next()
+		peer.write(append(peer.encode(true, frame.Pong, f1.payload), peer.encode(true, frame.Pong, f2.payload)...))
+		<-conn.Events()
+		require.Equal(t, 10*time.Second, time.Since(began), "two in one read")
+	})
+}
+
+func TestAKeepalivePongInPiecesIsNoActivity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{IdleTimeout: 10 * time.Second, PingInterval: 3 * time.Second, PongTimeout: 60 * time.Second})
+		began := time.Now()
+		f1 := peer.next()
+		b := peer.encode(true, frame.Pong, f1.payload)
+		peer.write(b[:5])
+		synctest.Wait()
+		peer.write(b[5:])
+		<-conn.Events()
+		require.Equal(t, 10*time.Second, time.Since(began), "split")
+	})
+}

@@ -123,6 +123,9 @@ type settings struct {
 	logger *slog.Logger
 }
 
+// maxBuffer bounds the channels, which are set aside as a whole.
+const maxBuffer = 1 << 20
+
 // normalize checks o. Its error names the field.
 func (o *Options) normalize() (settings, error) {
 	for _, f := range []struct {
@@ -130,8 +133,8 @@ func (o *Options) normalize() (settings, error) {
 		bad  bool
 		want string
 	}{
-		{"EventBuffer", o.EventBuffer < 0, "must not be negative"},
-		{"SendBuffer", o.SendBuffer < 0, "must not be negative"},
+		{"EventBuffer", o.EventBuffer < 0 || o.EventBuffer > maxBuffer, "must be 0 to 1048576"},
+		{"SendBuffer", o.SendBuffer < 0 || o.SendBuffer > maxBuffer, "must be 0 to 1048576"},
 		{"Overflow", o.Overflow < Block || o.Overflow > CloseSlow, "is no Overflow of this package"},
 		{"MaxMessageSize", o.MaxMessageSize < -1, "must be -1 or more"},
 		{"MaxFrameSize", o.MaxFrameSize < -1, "must be -1 or more"},

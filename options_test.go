@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +26,8 @@ func TestInvalidOptionsAreNamed(t *testing.T) {
 	for field, opts := range map[string]chanws.Options{
 		"EventBuffer":          {EventBuffer: -1},
 		"SendBuffer":           {SendBuffer: -1},
+		"EventBuffer must":     {EventBuffer: 1 << 62},
+		"SendBuffer must":      {SendBuffer: 1 << 62},
 		"Overflow":             {Overflow: 4},
 		"MaxMessageSize":       {MaxMessageSize: -2},
 		"MaxFrameSize":         {MaxFrameSize: -2},
@@ -198,5 +201,48 @@ func TestARecycledPayloadIsUsedAgain(t *testing.T) {
 		}
 		chanws.Binary(nil).Recycle()
 		chanws.Binary("foreign").Recycle()
+	})
+}
+
+func TestAHookMayAskForErrAndStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var known atomic.Pointer[chanws.Conn]
+		ask := func() {
+			if c := known.Load(); c != nil {
+				c.Err()
+				c.Stats()
+			}
+		}
+		conn, peer := rawPair(t, chanws.Options{
+			EventBuffer: 1, IdleTimeout: time.Second, PingInterval: time.Second,
+			OnDrop: func(chanws.Message, error) { ask() },
+			Trace: &chanws.Trace{
+				FrameReceived: func(chanws.FrameInfo) { ask() },
+				FrameSent:     func(chanws.FrameInfo) { ask() },
+				Flushed:       func(int, time.Duration, error) { ask() },
+				KeepalivePong: func(time.Duration) { ask() },
+				Ended:         func(error) { ask() },
+			},
+		})
+		known.Store(conn)
+		f := peer.next()
+		require.Equal(t, frame.Ping, f.Opcode)
+		peer.send(frame.Pong, string(f.payload))
+		peer.send(frame.Ping, "1")
+		peer.send(frame.Ping, "2")
+		peer.expect(frame.Pong, "1")
+		conn.Send <- chanws.Ping(make([]byte, 200))
+		synctest.Wait()
+		peer.sendClose(1000, "")
+		<-conn.Done()
+	})
+}
+
+func TestDoneClosesAlsoWhenTheEndedHookPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, _ := rawPair(t, chanws.Options{Trace: &chanws.Trace{Ended: func(error) { panic("hook") }}})
+		require.PanicsWithValue(t, "hook", func() { conn.CloseNow() })
+		<-conn.Done()
+		require.Equal(t, net.ErrClosed, conn.CloseNow())
 	})
 }

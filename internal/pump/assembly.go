@@ -49,6 +49,7 @@ func (p *Pump[E, M]) readPart(h frame.Header) error {
 			if err := p.fill(); err != nil {
 				return err
 			}
+			p.noteActivity()
 			continue
 		}
 		m.reserve(left, 1)

@@ -23,7 +23,6 @@ type clocks struct {
 	lastWords patience
 
 	pingNumber, pongNumber uint64 // of the last ping sent and the last one answered
-	pingSent               time.Time
 	bytesAtPing            uint64
 }
 
@@ -153,29 +152,39 @@ func (p *Pump[E, M]) lastWordsOverdue() {
 	p.publish()
 }
 
-// pingDue sends a keepalive ping, whose number the peer's pong gives back.
+// pingDue sends a keepalive ping when it is time to.
 func (p *Pump[E, M]) pingDue() {
+	if p.queueKeepalive() {
+		p.nudge()
+		p.traceSent(frame.Ping, true, int64(keepaliveSize))
+	}
+}
+
+// queueKeepalive queues a ping whose payload tells, in the peer's pong, which one it
+// was and when it was queued.
+func (p *Pump[E, M]) queueKeepalive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := &p.clocks
 	if c.stopped || p.outbox.closing || p.end.decided {
-		return
+		return false
 	}
 	c.ping.Reset(p.opts.PingInterval)
 	if p.outbox.keepaliveUnsent {
-		return // the last one still waits; so does its timeout
+		return false // the last one still waits; so does its timeout
 	}
 	c.pingNumber++
-	c.pingSent = time.Now()
 	c.bytesAtPing = p.counters.out.bytes.Load()
-	payload := binary.BigEndian.AppendUint64(append(make([]byte, 0, 16), keepaliveMark...), c.pingNumber)
+	payload := append(make([]byte, 0, keepaliveSize), keepaliveMark...)
+	payload = binary.BigEndian.AppendUint64(payload, c.pingNumber)
+	payload = binary.BigEndian.AppendUint64(payload, uint64(time.Since(p.started)))
 	p.appendUrgent(frame.Ping, payload)
 	p.outbox.pings++
 	p.outbox.keepaliveUnsent = true
 	if !c.pong.armed {
 		c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
 	}
-	p.nudge()
+	return true
 }
 
 // keepaliveSent notes that a keepalive ping is with the operating system: only now can
@@ -188,15 +197,20 @@ func (p *Pump[E, M]) keepaliveSent() {
 	}
 }
 
-// keepaliveMark begins the payload of the library's own pings.
-const keepaliveMark = "chanws\x00\x01"
+// keepaliveMark begins the payload of the library's own pings; the ping's number and
+// the time when it was queued follow.
+const (
+	keepaliveMark = "chanws\x00\x01"
+	keepaliveSize = len(keepaliveMark) + 8 + 8
+)
 
 // keepalivePong tells whether a pong answers a keepalive ping, and notes it.
 func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
-	if p.opts.PingInterval == 0 || len(payload) != len(keepaliveMark)+8 || string(payload[:len(keepaliveMark)]) != keepaliveMark {
+	if p.opts.PingInterval == 0 || len(payload) != keepaliveSize || string(payload[:len(keepaliveMark)]) != keepaliveMark {
 		return false
 	}
 	number := binary.BigEndian.Uint64(payload[len(keepaliveMark):])
+	queued := time.Duration(binary.BigEndian.Uint64(payload[len(keepaliveMark)+8:]))
 	p.mu.Lock()
 	c := &p.clocks
 	if number <= c.pongNumber || number > c.pingNumber {
@@ -205,15 +219,12 @@ func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
 	}
 	c.pongNumber = number
 	c.pong.stop()
-	roundTrip := time.Duration(-1)
-	if number == c.pingNumber {
-		roundTrip = time.Since(c.pingSent)
-	} else {
+	if number < c.pingNumber && !p.outbox.closing {
 		c.pong.begin(p.opts.PongTimeout, false, p.pongOverdue) // for the pings since
 	}
 	p.mu.Unlock()
-	if p.opts.Trace.KeepalivePong != nil && roundTrip >= 0 {
-		p.opts.Trace.KeepalivePong(roundTrip)
+	if now := time.Since(p.started); p.opts.Trace.KeepalivePong != nil && queued >= 0 && queued <= now {
+		p.opts.Trace.KeepalivePong(now - queued)
 	}
 	return true
 }

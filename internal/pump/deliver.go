@@ -103,19 +103,8 @@ func (p *Pump[E, M]) discardEvents() {
 	}
 }
 
-func (p *Pump[E, M]) emptyEvents() {
-	for {
-		select {
-		case <-p.events:
-			p.counters.droppedEvents.Add(1)
-		default:
-			return
-		}
-	}
-}
-
 // offerTerminal puts the terminal event and closes the channel, if that takes no
-// waiting. From its call on the read pump alone handles the channel.
+// waiting. From its call on no other event is put.
 func (p *Pump[E, M]) offerTerminal(ev E) bool {
 	p.deliveryMu.Lock()
 	defer p.deliveryMu.Unlock()
@@ -125,7 +114,7 @@ func (p *Pump[E, M]) offerTerminal(ev E) bool {
 	}
 	select {
 	case p.events <- ev:
-		close(p.events)
+		p.closeEvents()
 		return true
 	default:
 		return false
@@ -135,23 +124,43 @@ func (p *Pump[E, M]) offerTerminal(ev E) bool {
 // putTerminal puts the terminal event when the consumer has made room, or a local
 // Close has.
 func (p *Pump[E, M]) putTerminal(ev E) {
-	select {
-	case p.events <- ev:
-	case <-p.freed:
-		p.emptyEvents()
-		p.events <- ev // the read pump is the only one that puts events now
-	}
+	p.events <- ev // nobody else puts events now
+	p.deliveryMu.Lock()
+	p.closeEvents()
+	p.deliveryMu.Unlock()
+}
+
+func (p *Pump[E, M]) closeEvents() {
 	close(p.events)
+	p.ended = true
 }
 
 // free is the local Close's part: from now on nobody waits for the consumer, and
-// what it has not received is discarded.
+// what it has not received is discarded. When the terminal event is in the channel
+// for good, nothing is.
 func (p *Pump[E, M]) free() {
 	p.deliveryMu.Lock()
 	defer p.deliveryMu.Unlock()
 	close(p.freed)
 	p.dropping.Store(true)
-	if !p.ending {
+	if !p.ended {
 		p.emptyEvents()
+	}
+}
+
+// emptyEvents discards what waits in the event channel. A terminal event that was
+// just put is put again: it is the last one. Called with deliveryMu held.
+func (p *Pump[E, M]) emptyEvents() {
+	for {
+		select {
+		case ev := <-p.events:
+			if _, terminal := any(ev).(error); terminal {
+				p.events <- ev
+				return
+			}
+			p.counters.droppedEvents.Add(1)
+		default:
+			return
+		}
 	}
 }

@@ -21,6 +21,7 @@ type end[E any] struct {
 	writeErr error
 
 	theirs    bool // the peer's close frame has come
+	clean     bool // and is the end
 	closeSent bool // ours is with the operating system
 	severed   bool // the socket is closed, or is to be without more ado
 	settled   bool // the pumps end the socket in good order: nobody cuts that
@@ -62,7 +63,7 @@ func (p *Pump[E, M]) finish(cause error) {
 	if linger {
 		p.linger()
 	}
-	p.conn.Close()
+	p.closeConn()
 	if !put {
 		p.putTerminal(terminal)
 	}
@@ -82,7 +83,7 @@ func (p *Pump[E, M]) conclude(cause error) {
 	switch {
 	case errors.As(cause, &closed):
 		p.end.theirs = true
-		p.decide(p.voc.Closed(closed.code, closed.reason))
+		p.end.clean = p.decide(p.voc.Closed(closed.code, closed.reason))
 		p.queueUrgentClose(closed.code, "")
 	case errors.As(cause, &violated):
 		if p.end.writeErr == nil {
@@ -112,10 +113,10 @@ func (p *Pump[E, M]) publish() {
 			p.failEntries(err)
 		}
 		p.mu.Unlock()
+		defer p.cancel(err)
 		if p.opts.Trace.Ended != nil {
 			p.opts.Trace.Ended(err)
 		}
-		p.cancel(err)
 	})
 }
 
@@ -147,11 +148,7 @@ func (p *Pump[E, M]) sever() {
 		return
 	}
 	p.end.severed = true
-	if encrypted, ok := p.conn.(*tls.Conn); ok {
-		encrypted.NetConn().Close() // without the alert, which could block
-		return
-	}
-	p.conn.Close()
+	p.closeSocket()
 }
 
 // interruptRead makes the read pump look at what was decided.
@@ -164,14 +161,13 @@ func (p *Pump[E, M]) interruptRead() {
 // linger gives the peer time to read our close frame before the socket is closed:
 // closing with bytes unread resets the connection and may eat the frame.
 func (p *Pump[E, M]) linger() {
+	defer p.bounded(lingerTimeout).Stop()
 	if half, ok := p.conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
-	if p.conn.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
-		return
-	}
 	b := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(b)
+	p.conn.SetReadDeadline(time.Time{})
 	for {
 		if _, err := p.conn.Read(b[:]); err != nil {
 			return
@@ -179,23 +175,46 @@ func (p *Pump[E, M]) linger() {
 	}
 }
 
+// closeConn closes the socket in good order.
+func (p *Pump[E, M]) closeConn() {
+	if _, encrypted := p.conn.(*tls.Conn); encrypted {
+		// TLS says goodbye itself, and would wait five seconds for room to.
+		defer p.bounded(goodbyeTimeout).Stop()
+	}
+	p.conn.Close()
+}
+
+// bounded cuts the socket after d, unless the timer is stopped before.
+func (p *Pump[E, M]) bounded(d time.Duration) *time.Timer {
+	return time.AfterFunc(d, p.closeSocket)
+}
+
+// closeSocket closes the socket without a word, also below TLS.
+func (p *Pump[E, M]) closeSocket() {
+	if encrypted, ok := p.conn.(*tls.Conn); ok {
+		encrypted.NetConn().Close() // without the alert, which could block
+		return
+	}
+	p.conn.Close()
+}
+
 // Close does the close handshake and waits for its end, at most until ctx ends.
 func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error {
 	if wrong := checkClose(code, reason); wrong != "" {
 		return fmt.Errorf("chanws: %w: %s", ErrInvalidMessage, wrong)
 	}
-	if !p.beginClose(func() { p.queueClose(code, reason) }) {
-		p.pumps.Wait()
-		return net.ErrClosed
-	}
 	stop := context.AfterFunc(ctx, func() {
 		p.cut(fmt.Errorf("chanws: close: %w", context.Cause(ctx)))
 	})
 	defer stop()
+	if !p.beginClose(func() { p.queueClose(code, reason) }) {
+		p.pumps.Wait()
+		return net.ErrClosed
+	}
 	p.wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.end.theirs && p.end.closeSent {
+	if p.end.clean && p.end.closeSent {
 		return nil
 	}
 	return p.end.err()
@@ -252,11 +271,11 @@ func (p *Pump[E, M]) release() {
 	}
 }
 
-// wait waits for both pumps, and leaves Send empty: a loop that has a message or two
-// in hand finds room for them.
+// wait waits for both pumps, and leaves Send empty, so that a loop with messages in hand
+// finds room for them. Senders without end cannot hold it up.
 func (p *Pump[E, M]) wait() {
 	p.pumps.Wait()
-	for {
+	for range 4 * cap(p.out.send) {
 		select {
 		case _, ok := <-p.out.send:
 			if !ok {

@@ -58,11 +58,11 @@ func (p *Pump[E, M]) writeDirect(payload []byte) error {
 		piece := payload[:min(len(payload), writePiece)]
 		started := p.startWrite()
 		n, err := p.conn.Write(piece)
-		p.out.head = len(payload)
+		p.out.head, p.out.other = len(payload), true
 		if err := p.endWrite(started, n, err); err != nil {
 			return err
 		}
-		p.out.head = 0
+		p.out.head, p.out.other = 0, false
 		payload = payload[len(piece):]
 	}
 	return nil
@@ -83,6 +83,9 @@ func (p *Pump[E, M]) endWrite(started time.Time, n int, err error) error {
 	out.tally.bytes += uint64(n)
 	p.counters.out.bytes.Store(out.tally.bytes) // keepalive sees progress by it
 	out.tally.calls++
+	if out.other && n > 0 {
+		p.noteActivity()
+	}
 	if p.opts.Trace.Flushed != nil {
 		p.opts.Trace.Flushed(n, time.Since(started), err)
 	}
@@ -109,9 +112,6 @@ func endsFrame(batch []byte, head, n int) bool {
 // flushed notes that the whole batch is with the operating system.
 func (p *Pump[E, M]) flushed() {
 	out := &p.out
-	if out.other {
-		p.noteActivity()
-	}
 	if out.keepalive || len(out.unflushed) > 0 {
 		p.mu.Lock()
 		if out.keepalive {
@@ -156,6 +156,7 @@ func (p *Pump[E, M]) writeFailed(f *writeFailure) {
 	}
 	p.end.writeErr = p.failed(networkError("write", f.err))
 	p.outbox.closing = true
+	p.clocks.pong.stop()
 	p.startLastWords()
 	p.failEntries(p.end.writeErr)
 	p.mu.Unlock()

@@ -21,11 +21,8 @@ type input struct {
 	// without it. Bytes not yet decoded are buf[start:end].
 	buf        *[bufferSize]byte
 	start, end int
-
-	// What was known before the last fill, for forgetActivity.
-	cleanFill    bool // nothing was buffered
-	framesAtFill uint64
-	activeBefore int64
+	// early is what came with the handshake and is not in the buffer yet.
+	early []byte
 
 	sequence frame.Sequence
 	message  assembly
@@ -37,13 +34,7 @@ func (in *input) open(conn net.Conn, buffered []byte) {
 	in.conn = conn
 	in.raw = rawConn(conn)
 	in.readable = in.readNow
-	for len(buffered) > 0 {
-		// What comes with a handshake is at most what net/http buffers: 4 KiB.
-		in.hold()
-		n := copy(in.buf[in.end:], buffered)
-		in.end += n
-		buffered = buffered[n:]
-	}
+	in.early = buffered
 }
 
 // hold makes sure that there is a buffer.
@@ -79,6 +70,16 @@ func (in *input) fill() error {
 		in.end = copy(in.buf[:], in.buf[in.start:in.end])
 		in.start = 0
 	}
+	if len(in.early) > 0 {
+		in.hold()
+		n := copy(in.buf[in.end:], in.early)
+		in.end += n
+		in.tally.bytes += uint64(n)
+		if in.early = in.early[n:]; len(in.early) == 0 {
+			in.early = nil
+		}
+		return nil
+	}
 	in.tally.calls++
 	if in.raw != nil {
 		if err := in.raw.Read(in.readable); err != nil {
@@ -103,6 +104,12 @@ func (in *input) fill() error {
 
 // readInto reads into b directly, once.
 func (in *input) readInto(b []byte) (int, error) {
+	if len(in.early) > 0 {
+		n := copy(b, in.early)
+		in.early = in.early[n:]
+		in.tally.bytes += uint64(n)
+		return n, nil
+	}
 	in.tally.calls++
 	n, err := in.conn.Read(b)
 	in.tally.bytes += uint64(n)

@@ -26,6 +26,10 @@ const endTimeout = 5 * time.Second
 // its error, before the socket is closed.
 const lingerTimeout = time.Second
 
+// goodbyeTimeout is how long TLS may take to say that nothing follows, after both
+// close frames have said so already.
+const goodbyeTimeout = 100 * time.Millisecond
+
 // Options are the settings of a connection, checked and complete: sizes without a
 // limit are None, durations that are off are zero, and CloseTimeout is negative for
 // "for ever".

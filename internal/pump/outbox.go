@@ -202,12 +202,15 @@ func (p *Pump[E, M]) queuePong(payload []byte) {
 		p.resumeClocks()
 		p.mu.Lock()
 	}
-	if !p.outbox.done {
-		p.appendUrgent(frame.Pong, payload)
-		p.outbox.pongs++
+	if p.outbox.done {
+		p.mu.Unlock()
+		return
 	}
+	p.appendUrgent(frame.Pong, payload)
+	p.outbox.pongs++
 	p.mu.Unlock()
 	p.nudge()
+	p.traceSent(frame.Pong, true, int64(len(payload)))
 }
 
 // appendUrgent encodes a control frame into urgent. Called with mu held.
@@ -242,5 +245,6 @@ func (p *Pump[E, M]) queueClose(code int, reason string) {
 // time to answer runs. Called with mu held.
 func (p *Pump[E, M]) closeQueued() {
 	p.outbox.closing = true
+	p.clocks.pong.stop() // a peer that closes need not answer pings
 	p.armCloseTimer(p.opts.CloseTimeout)
 }

@@ -92,7 +92,8 @@ type Pump[E, M any] struct {
 	// deliveryMu orders the end of the event channel against idle events and a local
 	// Close. It is held only for operations that do not block.
 	deliveryMu sync.Mutex
-	ending     bool        // the terminal event is being put, or has been
+	ending     bool        // no event but the terminal one is put any more
+	ended      bool        // it has been put, and the channel is closed
 	dropping   atomic.Bool // a local Close: data events are discarded
 
 	mu     sync.Mutex // guards outbox, end and clocks

@@ -37,6 +37,9 @@ func (p *Pump[E, M]) read() error {
 			return err
 		}
 		if n == 0 {
+			if len(b) > 0 && frame.Opcode(b[0]&0x0f) != frame.Pong {
+				p.noteActivity() // a pong may turn out to be the keepalive's
+			}
 			if err := p.fill(); err != nil {
 				return err
 			}
@@ -46,6 +49,9 @@ func (p *Pump[E, M]) read() error {
 			return err
 		}
 		in.tally.frames++
+		if h.Opcode != frame.Pong {
+			p.noteActivity()
+		}
 		if p.opts.Trace.FrameReceived != nil {
 			p.opts.Trace.FrameReceived(byte(h.Opcode), h.Fin, h.Length)
 		}
@@ -67,26 +73,8 @@ func (p *Pump[E, M]) read() error {
 
 // fill reads once, after telling what has been counted so far.
 func (p *Pump[E, M]) fill() error {
-	in := &p.in
-	p.counters.in.publish(&in.tally)
-	in.cleanFill, in.framesAtFill = in.start == in.end, in.tally.frames
-	if p.opts.IdleTimeout > 0 {
-		in.activeBefore = p.lastActive.Load()
-	}
-	if err := in.fill(); err != nil {
-		return err
-	}
-	p.noteActivity()
-	return nil
-}
-
-// forgetActivity takes the activity of the last read back, if the frame just decoded
-// was all that it brought.
-func (p *Pump[E, M]) forgetActivity() {
-	in := &p.in
-	if p.opts.IdleTimeout > 0 && in.cleanFill && in.start == in.end && in.tally.frames == in.framesAtFill+1 {
-		p.lastActive.Store(in.activeBefore)
-	}
+	p.counters.in.publish(&p.in.tally)
+	return p.in.fill()
 }
 
 // admit checks a header against the role, the frames before it, and the limits.
@@ -152,6 +140,9 @@ func (p *Pump[E, M]) readControl(h frame.Header, headerSize int) error {
 		if err := p.fill(); err != nil {
 			return err
 		}
+		if h.Opcode != frame.Pong {
+			p.noteActivity()
+		}
 	}
 	payload := in.buf[in.start+headerSize : in.start+size]
 	in.start += size
@@ -168,9 +159,9 @@ func (p *Pump[E, M]) readControl(h frame.Header, headerSize int) error {
 	case frame.Pong:
 		in.tally.pongs++
 		if p.keepalivePong(payload) {
-			p.forgetActivity()
 			return nil
 		}
+		p.noteActivity()
 		p.deliverControl(p.voc.Pong, payload)
 	case frame.Close:
 		code, reason, err := frame.ParseClose(payload)

@@ -100,14 +100,15 @@ func (p *Pump[E, M]) attend() error {
 	}
 	p.mu.Unlock()
 	p.out.current = e
-	for n := len(p.out.send); n > 0; n-- {
+	// One more than Send holds: it may have been closed before.
+	for n, more := len(p.out.send)+1, true; n > 0 && more; n-- {
 		select {
 		case m, ok := <-p.out.send:
 			if err := p.writeMessage(m, ok); err != nil {
 				return err
 			}
 		default:
-			n = 1 // a write pump of this connection is the only receiver; be safe
+			more = false
 		}
 	}
 	return p.writeEntry(e)
@@ -182,7 +183,7 @@ func (p *Pump[E, M]) writeMessage(m M, ok bool) error {
 		p.mu.Lock()
 		p.closeQueued()
 		p.mu.Unlock()
-		return p.writeClose(out.Code, out.Reason)
+		return p.writeLast(out.Code, out.Reason)
 	}
 	return p.writeFrames(&out, nil)
 }
@@ -191,7 +192,7 @@ func (p *Pump[E, M]) writeMessage(m M, ok bool) error {
 func (p *Pump[E, M]) writeEntry(e *entry) error {
 	if e.message.Opcode == frame.Close {
 		p.out.current, p.out.unflushed = nil, append(p.out.unflushed, e)
-		return p.writeClose(e.message.Code, e.message.Reason)
+		return p.writeLast(e.message.Code, e.message.Reason)
 	}
 	p.mu.Lock()
 	if e.orphan {
@@ -211,6 +212,22 @@ func (p *Pump[E, M]) writeEntry(e *entry) error {
 
 // writeFrames gathers a message, in fragments where it is larger than FragmentSize.
 func (p *Pump[E, M]) writeFrames(m *Outgoing, e *entry) error {
+	if err := p.writeFragments(m, e); err != nil {
+		p.counters.droppedMessages.Add(1)
+		return err
+	}
+	switch m.Opcode {
+	case frame.Ping:
+		p.out.tally.pings++
+	case frame.Pong:
+		p.out.tally.pongs++
+	default:
+		p.out.messages++
+	}
+	return nil
+}
+
+func (p *Pump[E, M]) writeFragments(m *Outgoing, e *entry) error {
 	opcode, rest := m.Opcode, m.Payload
 	for {
 		if p.attention.Load() {
@@ -224,23 +241,11 @@ func (p *Pump[E, M]) writeFrames(m *Outgoing, e *entry) error {
 		}
 		fin := n == len(rest)
 		h := frame.Header{Fin: fin, Opcode: opcode, Length: int64(n)}
-		if err := p.writeFrame(h, rest[:n], e); err != nil {
+		if err := p.writeFrame(h, rest[:n], e); err != nil || fin {
 			return err
-		}
-		if fin {
-			break
 		}
 		rest, opcode = rest[n:], frame.Continuation
 	}
-	switch m.Opcode {
-	case frame.Ping:
-		p.out.tally.pings++
-	case frame.Pong:
-		p.out.tally.pongs++
-	default:
-		p.out.messages++
-	}
-	return nil
 }
 
 // writeFrame gathers one frame. Its payload is copied into the batch, unless it is
@@ -260,9 +265,7 @@ func (p *Pump[E, M]) writeFrame(h frame.Header, payload []byte, e *entry) error 
 		h.Masked, h.Key = true, out.keys.next()
 	}
 	out.batch = h.Append(out.batch)
-	if p.opts.Trace.FrameSent != nil {
-		p.opts.Trace.FrameSent(byte(h.Opcode), h.Fin, h.Length)
-	}
+	p.traceSent(h.Opcode, h.Fin, h.Length)
 	if !p.client && !copied && p.tcp != nil && len(payload) >= vectored {
 		return p.writeVectored(payload)
 	}
@@ -289,7 +292,7 @@ func (p *Pump[E, M]) writeFrame(h frame.Header, payload []byte, e *entry) error 
 			return p.writeDirect(payload)
 		}
 		p.hold()
-		out.head = len(payload)
+		out.head, out.other = len(payload), true
 	}
 }
 
@@ -300,6 +303,15 @@ func (p *Pump[E, M]) copyPayload(dst, src []byte, key uint32) uint32 {
 	}
 	copy(dst, src)
 	return 0
+}
+
+// writeLast writes a close frame in its turn, after the pongs that wait, unless
+// another close frame is more urgent.
+func (p *Pump[E, M]) writeLast(code int, reason string) error {
+	if err := p.boundary(); err != nil {
+		return err
+	}
+	return p.writeClose(code, reason)
 }
 
 // writeClose writes a close frame, the last one.
@@ -317,7 +329,7 @@ func (p *Pump[E, M]) writeClose(code int, reason string) error {
 	return errWritten
 }
 
-// encode appends a whole frame to dst. Called with mu held, for what is urgent.
+// encode appends a whole frame to dst.
 func (p *Pump[E, M]) encode(dst []byte, h frame.Header, payload []byte) []byte {
 	if p.client {
 		h.Masked, h.Key = true, randomKey()
@@ -328,10 +340,14 @@ func (p *Pump[E, M]) encode(dst []byte, h frame.Header, payload []byte) []byte {
 	if p.client {
 		frame.Mask(dst[n:], h.Key)
 	}
-	if p.opts.Trace.FrameSent != nil {
-		p.opts.Trace.FrameSent(byte(h.Opcode), h.Fin, h.Length)
-	}
 	return dst
+}
+
+// traceSent tells the hook of a frame that has been encoded. Called without mu.
+func (p *Pump[E, M]) traceSent(opcode frame.Opcode, fin bool, payload int64) {
+	if p.opts.Trace.FrameSent != nil {
+		p.opts.Trace.FrameSent(byte(opcode), fin, payload)
+	}
 }
 
 // endWriting notes that the write pump has written its last byte. Entries that wait
