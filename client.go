@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -73,7 +74,9 @@ type ClientOptions struct {
 	// connection is dropped, reset, or timed out by PingInterval or WriteTimeout) is
 	// noticed by the next read or write, which connects again by the policy, from its
 	// first delay on. The read goes on there; what the peer sent meanwhile is not sent
-	// again. A text or binary write that failed is sent again: the peer gets it at
+	// again. What lost connections have brought is kept, and read first, in order: for
+	// each as much as EventBuffer has room for, so a client that writes and reconnects
+	// must read too. A text or binary write that failed is sent again: the peer gets it at
 	// least once, not exactly once. Pings, pongs and closes are never repeated.
 	//
 	// What has not been lost but closed, by the peer's close frame or by this side,
@@ -138,13 +141,29 @@ func describe(m Message) string {
 	return fmt.Sprintf("binary message of %d bytes", len(binary))
 }
 
+// clone is a copy of what reconnections need unchanged.
+func (o *ClientOptions) clone() ClientOptions {
+	kept := *o
+	kept.Header = o.Header.Clone()
+	kept.Subprotocols = slices.Clone(o.Subprotocols)
+	kept.Cookies = slices.Clone(o.Cookies)
+	for i, cookie := range kept.Cookies {
+		if cookie != nil {
+			mine := *cookie
+			kept.Cookies[i] = &mine
+		}
+	}
+	return kept
+}
+
 // NewClient connects to url and returns when the handshake is done. It takes what
 // [Dial] takes and fails as Dial does. ctx bounds no more than the call, with all
-// its attempts. nil opts are all defaults.
+// its attempts. nil opts are all defaults; of others NewClient keeps a copy, and
+// shares what is behind the pointers HTTPClient, TLSConfig and Trace.
 func NewClient(ctx context.Context, url string, opts *ClientOptions) (*Client, error) {
 	c := &Client{url: url}
 	if opts != nil {
-		c.opts = *opts
+		c.opts = opts.clone()
 	}
 	if c.opts.Retry != nil {
 		policy, err := c.opts.Retry.normalize()

@@ -104,7 +104,7 @@ func (c *Client) redial(ctx context.Context, lost *session) (*Conn, error) {
 	dialing, cancel := context.WithCancel(c.life)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
-	c.delays.lived(time.Since(lost.began))
+	c.delays.lived(lost.life.span())
 	if err := wait(dialing, c.delays.next()); err != nil {
 		return nil, err
 	}
@@ -125,8 +125,7 @@ func (c *Client) dial(ctx context.Context) (*Conn, error) {
 }
 
 // replace makes conn the current connection, unless the client has been closed. The
-// reads stay with the lost one until they have had all of it; one that was lost
-// before they came to it is given up, so that no more than two are kept.
+// reads stay with the lost ones, in order, until they have had all of each.
 func (c *Client) replace(conn *Conn) bool {
 	c.mu.Lock()
 	if c.life.Err() != nil {
@@ -135,17 +134,35 @@ func (c *Client) replace(conn *Conn) bool {
 		return false
 	}
 	s := c.newSession(conn)
-	skipped := c.current
-	c.current, c.reading.next = s, s
-	if c.reading == skipped {
-		skipped = nil
-	}
+	c.current.next = s
+	c.current = s
+	drained := c.drainLost()
 	c.mu.Unlock()
 	s.start(c)
-	if skipped != nil {
-		skipped.end()
+	for _, lost := range drained {
+		lost.end()
 	}
 	return true
+}
+
+// drainLost keeps of the sessions that were lost before the reads came to them no
+// more than their messages, and of those without messages nothing. It gives those
+// whose connections are to be closed. Called with c.mu held.
+func (c *Client) drainLost() (drained []*session) {
+	for before := c.reading; before != c.current && before.next != c.current; {
+		lost := before.next
+		open := !lost.drained
+		lost.drain()
+		if open && lost.drained {
+			drained = append(drained, lost)
+		}
+		if lost.drained && len(lost.unread) == 0 {
+			before.next = lost.next
+		} else {
+			before = lost
+		}
+	}
+	return drained
 }
 
 // shut makes the client's end known to its reads, writes and reconnections, and
@@ -153,10 +170,14 @@ func (c *Client) replace(conn *Conn) bool {
 func (c *Client) shut() *Conn {
 	c.end()
 	c.mu.Lock()
-	current, reading := c.current, c.reading
+	current := c.current
+	var lost []*session
+	for s := c.reading; s != current; s = s.next {
+		lost = append(lost, s)
+	}
 	c.mu.Unlock()
-	if reading != current {
-		reading.end()
+	for _, s := range lost {
+		s.end()
 	}
 	return current.conn
 }

@@ -13,15 +13,20 @@ type session struct {
 	conn   *Conn
 	events <-chan Event // conn's, or what receiveLoop leaves of them
 	queue  chan<- Event // receiveLoop's end of events; nil without handlers
-	began  time.Time
+	life   *life
 	next   *session // what has replaced this one; guarded by Client.mu
+
+	// unread are messages that were taken from events because s was lost before
+	// anybody read from it, and drained tells that these are all. Guarded by Client.mu.
+	unread  []Message
+	drained bool
 
 	left  context.Context // ends when nobody reads from this session any more
 	leave context.CancelFunc
 }
 
 func (c *Client) newSession(conn *Conn) *session {
-	s := &session{conn: conn, events: conn.Events(), began: time.Now()}
+	s := &session{conn: conn, events: conn.Events(), life: watch(conn)}
 	s.left, s.leave = context.WithCancel(c.life)
 	if c.opts.OnPing != nil || c.opts.OnPong != nil {
 		queue := make(chan Event, cap(s.events))
@@ -34,6 +39,31 @@ func (c *Client) newSession(conn *Conn) *session {
 func (s *session) start(c *Client) {
 	if s.queue != nil {
 		go s.receiveLoop(c)
+	}
+}
+
+// drain takes the messages of a lost session, so that its connection need not be
+// kept for them. One that has not ended yet, because its pump waits for reads, is
+// left alone: its channel is its bound. Called with Client.mu held, while nobody
+// reads from s.
+func (s *session) drain() {
+	if s.conn.Err() == nil {
+		return
+	}
+	for !s.drained {
+		select {
+		case ev := <-s.events:
+			switch ev := ev.(type) {
+			case Text:
+				s.unread = append(s.unread, ev)
+			case Binary:
+				s.unread = append(s.unread, ev)
+			case Close, Error, nil:
+				s.drained = true
+			}
+		default:
+			return // the rest comes with the reads, or with the next loss
+		}
 	}
 }
 
@@ -89,6 +119,9 @@ var errReadTimeout = fmt.Errorf("chanws: no message within ReadTimeout: %w", os.
 // receive waits for the next message of s. It gives none and no error when s has
 // ended, or the client is closed.
 func (c *Client) receive(ctx context.Context, s *session) (Message, error) {
+	if m := c.takeUnread(s); m != nil {
+		return m, nil
+	}
 	var timer *time.Timer
 	var expired <-chan time.Time
 	for {
@@ -123,6 +156,18 @@ func (c *Client) receive(ctx context.Context, s *session) (Message, error) {
 			return nil, nil
 		}
 	}
+}
+
+// takeUnread gives the first message that drain has taken, or nil.
+func (c *Client) takeUnread(s *session) Message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(s.unread) == 0 || c.life.Err() != nil {
+		return nil
+	}
+	m := s.unread[0]
+	s.unread = s.unread[1:]
+	return m
 }
 
 // following gives the session on which a read goes on when s has ended, or s's

@@ -3,6 +3,8 @@ package chanws_test
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -205,13 +207,72 @@ func TestClient_what_a_lost_connection_brought_is_read_after_a_write_has_reconne
 					peer = s.conn()
 				}
 				lose("a")
-				lose("b") // these are given up: two lost connections are not kept
-				require.NoError(t, peer.Write(t.Context(), chanws.Text("c")))
-				require.Equal(t, "a1", readText(t, c))
-				require.Equal(t, "a2", readText(t, c))
-				require.Equal(t, "c", readText(t, c))
+				lose("b")
+				lose("c")
+				require.NoError(t, peer.Write(t.Context(), chanws.Text("last")))
+				for _, want := range []string{"a1", "a2", "b1", "b2", "c1", "c2", "last"} {
+					require.Equal(t, want, readText(t, c))
+				}
 				require.NoError(t, peer.Write(t.Context(), chanws.Text("d")))
 				require.Equal(t, "d", readText(t, c))
+			})
+		})
+	}
+}
+
+func TestClient_lost_connections_are_closed_before_their_messages_are_read(t *testing.T) {
+	for name, text := range map[string]string{"with messages": "unread", "without": ""} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *site) {
+				c, peer := s.connected(&chanws.ClientOptions{Retry: retry()})
+				var lost []*chanws.Conn
+				for range 5 {
+					if text != "" {
+						require.NoError(t, peer.Write(t.Context(), chanws.Text(text)))
+					}
+					synctest.Wait()
+					lost = append(lost, c.Conn())
+					s.drop()
+					require.NoError(t, c.WriteTextMessage(t.Context(), "x"))
+					peer = s.conn()
+				}
+				for _, conn := range lost[1:] { // the reads are still at the first
+					require.Equal(t, net.ErrClosed, conn.CloseNow(), "it has been closed")
+				}
+				peer.Send <- chanws.Text("last")
+				for range lost {
+					if text != "" {
+						require.Equal(t, text, readText(t, c))
+					}
+				}
+				require.Equal(t, "last", readText(t, c))
+			})
+		})
+	}
+}
+
+func TestClient_its_end_ends_all_the_lost_connections_that_wait_for_reads(t *testing.T) {
+	for name, opts := range everyKind() {
+		if opts.Retry == nil {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *site) {
+				o := *opts
+				o.EventBuffer = 1
+				c, peer := s.connected(&o)
+				for range 3 {
+					for range 5 {
+						require.NoError(t, peer.Write(t.Context(), chanws.Text("unread")))
+					}
+					synctest.Wait() // the pump waits for reads, and does not see the drop
+					s.drop()
+					require.NoError(t, c.WriteTextMessage(t.Context(), "x"))
+					peer = s.conn()
+				}
+				require.NoError(t, c.CloseNow())
+				_, err := c.ReadMessage(t.Context())
+				require.Error(t, err)
 			})
 		})
 	}
@@ -280,5 +341,29 @@ func TestClient_a_write_whose_context_ends_while_it_waits_for_the_end_of_the_los
 		defer cancel()
 		require.Equal(t, context.DeadlineExceeded, c.WriteTextMessage(ctx, "x"))
 		require.Len(t, s.dials, 1)
+	})
+}
+
+func TestClient_reconnects_with_the_options_that_it_was_given(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		opts := &chanws.ClientOptions{Retry: retry(), DialOptions: chanws.DialOptions{
+			Header:       http.Header{"X-Who": {"me"}},
+			Cookies:      []*http.Cookie{{Name: "a", Value: "mine"}},
+			Subprotocols: []string{"mine"},
+		}}
+		c, peer := s.connected(opts)
+		opts.Header.Set("X-Who", "you")
+		opts.Cookies[0].Value = "yours"
+		opts.Subprotocols[0] = "yours"
+		before := peer.Request().Header
+		s.drop()
+		require.NoError(t, c.WriteTextMessage(t.Context(), "x"))
+		after := s.conn().Request().Header
+		require.Equal(t, "me", after.Get("X-Who"))
+		require.Equal(t, "a=mine", after.Get("Cookie"))
+		require.Equal(t, "mine", after.Get("Sec-WebSocket-Protocol"))
+		before.Del("Sec-WebSocket-Key")
+		after.Del("Sec-WebSocket-Key")
+		require.Equal(t, before, after)
 	})
 }

@@ -33,9 +33,13 @@ type Conn struct {
 	//	case <-c.Done():
 	//	}
 	//
+	// The check of Done comes first where there are many senders: after Close has
+	// returned, what they still put into Send takes the room of the consumer's replies.
+	//
 	// close(c.Send) means "I have said everything": what is queued is written, a
 	// close frame 1000 goes out, and events go on until the peer's close arrives, at
-	// most Options.CloseTimeout later. Most peers, this library included, answer a close
+	// most Options.CloseTimeout later. Options.WriteTimeout bounds what is before the
+	// close frame, if the peer does not read. Most peers, this library included, answer a close
 	// frame at once and send nothing after it: who waits for replies receives them
 	// first. The library never closes Send.
 	Send chan<- Message

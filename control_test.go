@@ -417,3 +417,49 @@ func TestAKeepalivePongInPiecesIsNoActivity(t *testing.T) {
 		require.Equal(t, 10*time.Second, time.Since(began), "split")
 	})
 }
+
+func TestAPeerInTheMiddleOfALargeFrameIsAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{PingInterval: time.Second})
+		b := peer.encode(true, frame.Binary, make([]byte, 1<<20))
+		for len(b) > 0 && conn.Err() == nil {
+			n := min(len(b), 100<<10)
+			peer.write(b[:n])
+			b = b[n:]
+			time.Sleep(300 * time.Millisecond)
+		}
+		require.NoError(t, conn.Err())
+	})
+}
+
+func TestControlEventsAfterALocalCloseAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{})
+		go conn.Close(1000, "")
+		synctest.Wait()
+		peer.send(frame.Pong, "x")
+		peer.send(frame.Text, "x")
+		synctest.Wait()
+		require.EqualValues(t, 2, conn.Stats().DroppedEvents)
+	})
+}
+
+func TestAPeerThatTakesMessagesButAnswersNoPingIsDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{PingInterval: time.Second})
+		peer.answers = false
+		peer.read()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for conn.Err() == nil {
+				conn.Send <- chanws.Text("news")
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
+		began := time.Now()
+		<-conn.Done()
+		require.Equal(t, 2*time.Second, time.Since(began))
+		<-ended
+	})
+}

@@ -22,7 +22,10 @@ type DialOptions struct {
 
 	// Header is sent with the upgrade request. "Host" overrides the URL's host. What
 	// belongs to the handshake is refused: Connection, Upgrade, Sec-WebSocket-*,
-	// Content-Length, Transfer-Encoding, Trailer.
+	// Content-Length, Transfer-Encoding, Trailer. A redirect to another host takes all
+	// of it along but Authorization and Cookie, as net/http does: a secret in a header
+	// of another name belongs into Authorize. The URL that redirects is not told as
+	// Referer.
 	Header http.Header
 	// Cookies are sent after those in Header, those of HTTPClient's Jar after them.
 	Cookies []*http.Cookie
@@ -37,8 +40,10 @@ type DialOptions struct {
 	// custom dialling, its Jar, CheckRedirect and Timeout do what they always do. Of
 	// an *http.Transport a copy is used, with HTTP/1.1 alone and without keep-alive.
 	// Another RoundTripper must answer 101 with a body that is an io.ReadWriteCloser;
-	// if it does not call httptrace's GotConn either, the connection has neither
-	// deadlines nor addresses. Without a Transport it is a copy of
+	// if it does not call httptrace's GotConn for that, or for several requests, the
+	// connection has neither deadlines nor addresses. A net.Conn of its own dialling
+	// must obey its deadlines: with one that ignores them Dial fails when its time is
+	// over. Without a Transport it is a copy of
 	// http.DefaultTransport, without CheckRedirect at most 10 redirects are followed
 	// and none from wss to ws. Through an HTTP proxy wss is tunnelled with CONNECT,
 	// but ws is not: net/http asks the proxy itself, and many refuse to upgrade.
@@ -126,7 +131,7 @@ func excerpt(body []byte) string {
 //     *tls.CertificateVerificationError and so on.
 //
 // Match them with errors.Is and errors.As. Their texts show neither the URL's
-// password nor its query. A failed Dial leaves no connection and no goroutine, as
+// user and password nor its query. A failed Dial leaves no connection and no goroutine, as
 // far as HTTPClient's Transport is an *http.Transport or leaves none.
 func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
 	if opts == nil {

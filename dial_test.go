@@ -125,7 +125,7 @@ func TestDialGivesTheServersRefusal(t *testing.T) {
 	require.Equal(t, "log in\r\nnow", string(refused.Body))
 	require.Error(t, refused.Err)
 	require.Equal(t, "websocket handshake: 401 Unauthorized: log in now", refused.Error())
-	require.EqualError(t, err, "chanws: dial ws://me:xxxxx@example.com/a: "+refused.Error())
+	require.EqualError(t, err, "chanws: dial ws://example.com/a: "+refused.Error())
 	servers.Wait()
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -263,5 +264,144 @@ func TestKeepaliveDoesNotCutOffLastWords(t *testing.T) {
 		peer.sendClose(4001, "and goodbye")
 		ev := <-conn.Events()
 		require.Equal(t, chanws.Text("last words"), ev)
+	})
+}
+
+func TestOnlyFramesThatWentOutAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{WriteTimeout: time.Second})
+		for range 2 {
+			require.NoError(t, conn.Write(t.Context(), chanws.Binary(make([]byte, 32<<10-4))))
+		}
+		for range 3 {
+			conn.Send <- chanws.Text("never sent")
+		}
+		time.Sleep(2 * time.Second)
+		peer.next()
+		peer.next()
+		peer.expectClose(1011, "write timed out")
+		peer.sendClose(1011, "")
+		<-conn.Done()
+		s := conn.Stats()
+		require.EqualValues(t, 3, s.FramesSent)
+		require.EqualValues(t, 2*(32<<10)+4+15, s.BytesSent)
+	})
+}
+
+func TestAWriteOfCloseReturnsOnlyWhenItIsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{})
+		for range 2 { // 65536 bytes: the pipe is full
+			require.NoError(t, conn.Write(t.Context(), chanws.Binary(make([]byte, 32<<10-4))))
+		}
+		conn.Send <- chanws.Binary{} // the pump is in a flush of 2 bytes
+		synctest.Wait()
+		conn.Send <- chanws.Binary(make([]byte, 32760-4)) // leaves 8 bytes of the batch
+		done := make(chan error, 1)
+		go func() { done <- conn.Write(t.Context(), chanws.Close{Code: 1000}) }()
+		synctest.Wait()
+		_, err := io.ReadFull(peer.conn, make([]byte, 2+32760)) // room for all but the close frame
+		require.NoError(t, err)
+		synctest.Wait()
+		sent := conn.Stats().BytesSent
+		select {
+		case err := <-done:
+			t.Fatalf("Write returned %v with %d bytes of %d sent", err, sent, 65536+2+32760+4)
+		default:
+		}
+		conn.CloseNow()
+	})
+}
+
+func TestACloseWhoseWriteWasGivenUpIsSentAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{})
+		conn.Send <- chanws.Binary(make([]byte, 100<<10))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, conn.Write(ctx, chanws.Close{Code: 4000}), context.DeadlineExceeded)
+		require.ErrorIs(t, conn.Write(t.Context(), chanws.Text("late")), net.ErrClosed)
+		require.Equal(t, frame.Binary, peer.next().Opcode)
+		peer.expectClose(4000, "")
+	})
+}
+
+func TestWithdrawnWritesLeaveTheOthersInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{})
+		conn.Send <- chanws.Binary(make([]byte, 100<<10))
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		errs := make(chan error, 20)
+		for i := range 20 {
+			its := t.Context()
+			if i%2 == 0 {
+				its = ctx
+			}
+			go func() { errs <- conn.Write(its, chanws.Text(fmt.Sprint(i))) }()
+			synctest.Wait()
+		}
+		cancel()
+		for range 10 {
+			require.ErrorIs(t, <-errs, context.Canceled)
+		}
+		require.Equal(t, frame.Binary, peer.next().Opcode)
+		for i := 1; i < 20; i += 2 {
+			peer.expect(frame.Text, fmt.Sprint(i))
+			require.NoError(t, <-errs)
+		}
+	})
+}
+
+// The slice of a Write that was begun is the caller's again also where payloads go out
+// uncopied, over TCP.
+func TestTheRestOfAWriteFollowsOnItsOwnOverTCP(t *testing.T) {
+	t.Parallel()
+	conn, bare := openServer(t, false, chanws.Options{})
+	defer bare.Close()
+	defer conn.CloseNow()
+	peer := newRawPeer(t, bare, true)
+	want := strings.Repeat("0123456789abcdef", 1<<18)
+	payload := chanws.Binary(want)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- conn.Write(ctx, payload) }()
+	peer.awaitHeader()
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	clear(payload)
+	require.True(t, want == string(peer.next().payload), "the message was harmed")
+	require.NoError(t, conn.Write(t.Context(), chanws.Text("next")))
+	peer.expect(frame.Text, "next")
+}
+
+func TestLargeWritesGoOutUncopiedAndWhole(t *testing.T) {
+	t.Parallel()
+	conn, bare := openServer(t, false, chanws.Options{})
+	defer bare.Close()
+	defer conn.CloseNow()
+	peer := newRawPeer(t, bare, true)
+	want := strings.Repeat("0123456789abcdef", 1<<18)
+	for _, size := range []int{8 << 10, 32 << 10, 64<<10 + 1, len(want)} {
+		done := make(chan error, 1)
+		go func() { done <- conn.Write(context.Background(), chanws.Binary(want[:size])) }()
+		require.True(t, want[:size] == string(peer.next().payload))
+		require.NoError(t, <-done)
+	}
+	require.EqualValues(t, 4, conn.Stats().MessagesSent)
+}
+
+func TestOnDropIsSilentAboutWhatALocalCloseDiscards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{OnDrop: func(m chanws.Message, err error) { t.Errorf("%v: %v", m, err) }})
+		done := make(chan error)
+		go func() { done <- conn.Close(1000, "") }()
+		peer.expectClose(1000, "")
+		for range 300 {
+			conn.Send <- chanws.Text("late")
+		}
+		peer.sendClose(1000, "")
+		require.NoError(t, <-done)
+		require.EqualValues(t, 300, conn.Stats().DroppedMessages)
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,9 +18,13 @@ import (
 
 const (
 	// maxRefused is how many connections beyond MaxConns may be in their handshake
-	// at a time to be told 503; more are dropped without an answer, so that MaxConns
-	// bounds the file descriptors too.
+	// or on their way out at a time, to be told 503 or what else is wrong; more are
+	// dropped without an answer, so that MaxConns bounds the file descriptors too.
 	maxRefused = 256
+
+	// bodyPatience is how long the body of a request, which a handshake has not, may
+	// take to be discarded.
+	bodyPatience = time.Second
 
 	// handshakeGrace is how long Shutdown waits, when all connections have ended,
 	// for the answers to handshakes that have begun.
@@ -45,15 +47,18 @@ type ListenOptions struct {
 	// Path is the only one that is served; others are answered with 404. Default:
 	// every path is served.
 	Path string
-	// TLSConfig makes it a listener for wss. It needs a certificate.
+	// TLSConfig makes it a listener for wss. It needs a certificate. HTTP/2 is never
+	// negotiated, also where GetConfigForClient offers it.
 	TLSConfig *tls.Config
 	// HandshakeTimeout is how long a client may take for its TLS handshake, how long
 	// for its request, and how long it waits for room in the backlog before it is
-	// told 503. Default 30 s; negative: for ever.
+	// told 503. A client that leaves while it waits is noticed at once, unless it has
+	// sent more than its request: then by this. Default 30 s; negative: for ever.
 	HandshakeTimeout time.Duration
 	// MaxConns is how many connections there may be: those in their handshake, those
 	// not yet taken from Conns, and those that have not ended. Beyond it the answer
-	// is 503. Default: no limit.
+	// is 503, and when some 256 more are being told so, further ones are closed
+	// without an answer. Default: no limit.
 	MaxConns int
 	// Backlog is how many connections may wait to be taken from Conns. When it is
 	// full, further clients wait for their 101. Default 128.
@@ -180,28 +185,6 @@ func newListener(opts *ListenOptions) (*Listener, error) {
 	return l, nil
 }
 
-func (l *Listener) newServer(opts *ListenOptions) *http.Server {
-	errorLog := log.New(io.Discard, "", 0)
-	if opts.Logger != nil {
-		errorLog = slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)
-	}
-	server := &http.Server{
-		Handler:                      http.HandlerFunc(l.serveHTTP),
-		DisableGeneralOptionsHandler: true,
-		TLSConfig:                    opts.TLSConfig.Clone(),
-		TLSNextProto:                 map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		Protocols:                    new(http.Protocols),
-		ReadHeaderTimeout:            l.timeout, // net/http takes it for TLS too
-		MaxHeaderBytes:               64 << 10,  // cookies of a browser: some 4 KiB each, rarely more than a few
-		BaseContext:                  func(net.Listener) context.Context { return l.ctx },
-		ConnContext:                  l.arrived,
-		ConnState:                    l.connState,
-		ErrorLog:                     errorLog,
-	}
-	server.Protocols.SetHTTP1(true)
-	return server
-}
-
 // start runs the two goroutines of a listener.
 func (l *Listener) start() {
 	go l.handOverLoop()
@@ -237,32 +220,15 @@ func (l *Listener) URL() string {
 	return u.String()
 }
 
-// A persistentListener never gives up: net/http waits up to a second after an
-// error that says that it is temporary (too many open files), and takes every other
-// one for the end, which nobody would notice here.
-type persistentListener struct{ net.Listener }
-
-func (p persistentListener) Accept() (net.Conn, error) {
-	c, err := p.Listener.Accept()
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		err = passingError{err}
-	}
-	return c, err
-}
-
-type passingError struct{ error }
-
-func (passingError) Temporary() bool { return true }
-func (passingError) Timeout() bool   { return false }
-func (e passingError) Unwrap() error { return e.error }
-
 // arrived is told of every TCP connection, before its handshake.
 func (l *Listener) arrived(ctx context.Context, c net.Conn) context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := &attempt{conn: c}
-	if !l.admit(a) && len(l.attempts) >= l.maxConns+maxRefused {
+	if l.maxConns > 0 && len(l.attempts) >= l.maxConns+maxRefused {
 		c.Close()
+	} else {
+		l.admit(a)
 	}
 	l.attempts[c] = a
 	return context.WithValue(ctx, attemptKey{}, a)
@@ -289,11 +255,17 @@ func (l *Listener) connState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// forget ends an attempt. l.mu is held.
-func (l *Listener) forget(a *attempt) {
+// release gives a's place within MaxConns back, if it has one. l.mu is held.
+func (l *Listener) release(a *attempt) {
 	if a.admitted {
+		a.admitted = false
 		l.admitted--
 	}
+}
+
+// forget ends an attempt. l.mu is held.
+func (l *Listener) forget(a *attempt) {
+	l.release(a)
 	delete(l.attempts, a.conn)
 	a.conn = nil // a lives on in the values of Conn.Context
 	l.changed.Broadcast()
@@ -303,9 +275,16 @@ func (l *Listener) forget(a *attempt) {
 func (l *Listener) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	// A client that is refused comes again on another connection, or not at all.
 	w.Header().Set("Connection", "close")
+	if r.ContentLength != 0 {
+		// net/http discards the body before it closes, as long as that takes.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
+	}
 	a := r.Context().Value(attemptKey{}).(*attempt)
 	refusal := l.refusal(a, r)
 	if refusal != nil {
+		l.mu.Lock()
+		l.release(a) // before the client can read its answer
+		l.mu.Unlock()
 		handshake.Refuse(w, *refusal)
 		l.logger.Debug("websocket handshake refused", "remote", r.RemoteAddr, "err", refusal)
 		return
@@ -319,7 +298,7 @@ func (l *Listener) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	var conn *Conn
 	promised := false
 	defer func() { l.finish(a, promised, conn) }() // also when Authorize panics
-	conn, err := l.upgrader.upgrade(r.Context(), w, r.WithContext(ctx), func() error {
+	conn, err := l.upgrader.upgrade(w, r.WithContext(ctx), func() error {
 		err := l.promise(ctx)
 		promised = err == nil
 		return err
@@ -352,20 +331,31 @@ func unavailable(message string) *handshake.Refusal {
 // promise reserves a place in the backlog, so that no client gets a 101 for a
 // connection that nobody will take. It waits for one until ctx ends.
 func (l *Listener) promise(ctx context.Context) error {
-	select {
-	case l.room <- struct{}{}:
-	case <-l.draining:
-		return unavailable("the server is shutting down")
-	case <-ctx.Done():
-		return unavailable("the server is too slow in taking connections")
+	got := false
+	if ctx.Err() == nil {
+		select {
+		case l.room <- struct{}{}:
+			got = true
+		case <-l.draining:
+		case <-ctx.Done():
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closing {
-		return unavailable("the server is shutting down")
+	var refusal *handshake.Refusal
+	switch {
+	case l.closing || l.ctx.Err() != nil:
+		refusal = unavailable("the server is shutting down")
+	case ctx.Err() != nil: // also when there was room just then, or Authorize took too long
+		refusal = unavailable("the server is too slow in taking connections")
+	default:
+		l.promised++
+		return nil
 	}
-	l.promised++
-	return nil
+	if got {
+		<-l.room
+	}
+	return refusal
 }
 
 // finish ends a handshake that was not refused at once. conn is nil if it failed.
@@ -378,6 +368,8 @@ func (l *Listener) finish(a *attempt, promised bool, conn *Conn) {
 		l.live[conn] = struct{}{}
 		a.admitted = false // the place is conn's now
 		context.AfterFunc(conn.Context(), func() { l.ended(conn) })
+	} else {
+		l.release(a) // before the client can read its answer
 	}
 	deliver := conn != nil && !l.closing
 	switch {

@@ -103,8 +103,8 @@ type Options struct {
 	// 1008. Default none.
 	MessageRate Rate
 
-	// Trace is told what the connection does. Its hooks run on the pumps: they must
-	// not block, nor call Close or Write.
+	// Trace is told what the connection does. Its hooks must not block, nor call Close or
+	// Write.
 	Trace *Trace
 	// OnDrop is told of every message that is dropped, and why: [ErrOverflow] for
 	// one that found the event channel full, [ErrInvalidMessage] for one on Send

@@ -3,12 +3,15 @@ package chanws
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"iter"
 	"math"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/chanws/chanws/internal/handshake"
@@ -35,7 +38,9 @@ type RedialPolicy struct {
 	// Retry tells whether another attempt makes sense after an error. An error of
 	// the options or the URL, and the end of ctx, are final without asking. Default:
 	// a *[HandshakeError] is final unless its status is 500, 502, 503 or 504, and so
-	// is a *tls.CertificateVerificationError; all else is tried again.
+	// is a certificate that was refused: a *tls.CertificateVerificationError, an
+	// error of crypto/x509, or an alert of the server's that says so of ours. All
+	// else is tried again.
 	Retry func(error) bool
 }
 
@@ -58,8 +63,8 @@ type RedialPolicy struct {
 // error matches ctx.Err() and ctx's cause; that ends the dialling, but no connection.
 //
 // The delay before an attempt is Interval times Factor for each attempt before it,
-// at most MaxInterval, give or take Jitter. A connection that lived at least as long
-// as the delay that is due starts again from Interval; one that did not counts like a
+// at most MaxInterval, give or take Jitter. A connection that lived, up to its Done,
+// at least as long as the delay that is due starts again from Interval; one that did not counts like a
 // failure here, so that a server that accepts and drops at once is not hammered.
 // MaxAttempts counts failed attempts only, and from zero after each connection.
 //
@@ -88,12 +93,14 @@ func Redial(ctx context.Context, url string, opts *DialOptions, policy RedialPol
 				}
 			} else {
 				failures = 0
-				began := time.Now()
+				life := watch(c)
 				if !yield(c, nil) {
+					life.forget()
 					return
 				}
 				outlive(ctx, c)
-				delays.lived(time.Since(began))
+				delays.lived(life.span())
+				life.forget()
 			}
 			if err := wait(ctx, delays.next()); err != nil {
 				yield(nil, err)
@@ -178,8 +185,58 @@ func retryable(err error) bool {
 		}
 		return false
 	}
-	var certificate *tls.CertificateVerificationError
-	return !errors.As(err, &certificate)
+	return !aboutCertificate(err)
+}
+
+// aboutCertificate tells whether err is the refusal of a certificate: by us, in
+// whatever way HTTPClient or TLSConfig verify it, or of ours by the server.
+func aboutCertificate(err error) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		host         x509.HostnameError
+		authority    x509.UnknownAuthorityError
+		invalid      x509.CertificateInvalidError
+		remote       *net.OpError
+	)
+	switch {
+	case errors.As(err, &verification), errors.As(err, &host), errors.As(err, &authority), errors.As(err, &invalid):
+		return true
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		// The alert's type is crypto/tls's own, its text is not.
+		return slices.ContainsFunc(certificateAlerts, func(a tls.AlertError) bool { return remote.Err.Error() == a.Error() })
+	}
+	return false
+}
+
+// certificateAlerts are those of RFC 8446 section 6.2 from bad_certificate to
+// certificate_unknown, unknown_ca, and certificate_required.
+var certificateAlerts = []tls.AlertError{42, 43, 44, 45, 46, 48, 116}
+
+// A life measures a connection's.
+type life struct {
+	conn   *Conn
+	began  time.Time
+	ended  time.Time
+	over   chan struct{} // closed when ended is set
+	forget func() bool
+}
+
+func watch(c *Conn) *life {
+	l := &life{conn: c, began: time.Now(), over: make(chan struct{})}
+	l.forget = context.AfterFunc(c.Context(), func() {
+		l.ended = time.Now()
+		close(l.over)
+	})
+	return l
+}
+
+// span is how long the connection has lived, whenever it is asked.
+func (l *life) span() time.Duration {
+	if l.conn.Context().Err() == nil {
+		return time.Since(l.began)
+	}
+	<-l.over // comes at once
+	return l.ended.Sub(l.began)
 }
 
 // backoff counts the attempts that came to nothing.

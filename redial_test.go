@@ -3,11 +3,15 @@ package chanws_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,6 +306,79 @@ func TestRedialDoesNotHammerAServerThatDropsAtOnce(t *testing.T) {
 		require.Equal(t, seconds(0, 1, 3, 8, 16, 33, 35), at)
 		servers.Wait()
 	})
+}
+
+func TestRedialCountsTheLifeOfAConnectionToItsEndAndNotToTheBodys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, servers := inMemory(living(time.Millisecond, ""))
+		last := time.Now()
+		var delays []time.Duration
+		for c, err := range chanws.Redial(t.Context(), "ws://example.com/", &chanws.DialOptions{HTTPClient: client}, steady(chanws.RedialPolicy{})) {
+			require.NoError(t, err)
+			delays = append(delays, time.Since(last))
+			for range c.Events() {
+			}
+			time.Sleep(time.Hour) // with what has come
+			last = time.Now()
+			if len(delays) == 4 {
+				require.NoError(t, c.CloseNow())
+				break
+			}
+		}
+		require.Equal(t, seconds(0, 1, 2, 4), delays)
+		servers.Wait()
+	})
+}
+
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
+
+func TestRedialTakesARefusedCertificateForFinal(t *testing.T) {
+	t.Parallel()
+	alert := func(a tls.AlertError) error { return &net.OpError{Op: "remote error", Err: a} }
+	for _, tc := range []struct {
+		err      error
+		attempts int
+	}{
+		{&tls.CertificateVerificationError{Err: errors.New("mine")}, 1},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "pinned"}, 1},
+		{x509.UnknownAuthorityError{}, 1},
+		{x509.CertificateInvalidError{}, 1},
+		{fmt.Errorf("wrapped: %w", x509.UnknownAuthorityError{}), 1},
+		{alert(42), 1},
+		{alert(48), 1},
+		{alert(116), 1},
+		{alert(40), 2}, // handshake_failure may pass
+		{&net.OpError{Op: "read", Err: tls.AlertError(42)}, 2},
+		{errors.New("anything else"), 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			attempts := 0
+			o := &chanws.DialOptions{HTTPClient: &http.Client{Transport: failing{tc.err}}}
+			for _, err := range chanws.Redial(t.Context(), "wss://example.com/", o, chanws.RedialPolicy{MaxAttempts: 2}) {
+				require.ErrorIs(t, err, tc.err)
+				attempts++
+			}
+			require.Equal(t, tc.attempts, attempts, tc.err)
+		})
+	}
+}
+
+func TestRedialTakesTheRefusalOfOurCertificateForFinal(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	attempts := 0
+	for _, err := range chanws.Redial(t.Context(), srv.URL, &chanws.DialOptions{TLSConfig: &tls.Config{InsecureSkipVerify: true}}, chanws.RedialPolicy{}) {
+		require.ErrorContains(t, err, "certificate required")
+		attempts++
+	}
+	require.Equal(t, 1, attempts)
 }
 
 func TestRedialWaitsForTheEndOfTheConnection(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"github.com/chanws/chanws/internal/handshake"
 )
 
 // Shutdown ends the listener in good order. It closes Conns, answers new handshakes
@@ -13,8 +15,9 @@ import (
 // at once. It returns nil when all have ended and the TCP listener is closed.
 //
 // When ctx ends first, the connections that are left are cut, with an [Error] that
-// matches net.ErrClosed, and Shutdown returns ctx's cause. [Listener.Close] cuts it
-// short likewise; then it returns net.ErrClosed.
+// matches net.ErrClosed, and Shutdown returns an error that matches ctx.Err() as well
+// as ctx's cause. [Listener.Close] cuts it short likewise; then it returns
+// net.ErrClosed.
 //
 // Connections that were taken from Conns must still be closed by their users; the
 // others are closed here. A second Shutdown waits for the first, at most until its
@@ -25,7 +28,7 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 		case <-l.done:
 			return nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return handshake.Ended(ctx)
 		}
 	}
 	stop := context.AfterFunc(ctx, func() { l.cancel(net.ErrClosed) })
@@ -36,7 +39,7 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 	killed := l.end()
 	switch {
 	case killed && ctx.Err() != nil:
-		return context.Cause(ctx)
+		return handshake.Ended(ctx)
 	case killed:
 		return net.ErrClosed
 	}

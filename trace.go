@@ -7,8 +7,9 @@ import (
 )
 
 // Trace is a set of hooks that see a connection at work, in the manner of
-// net/http/httptrace. Any of them may be nil. They run on the connection's pumps
-// and must neither block nor call Close or Write.
+// net/http/httptrace. Any of them may be nil. They run where the thing happens: on the
+// pumps, a timer, or the caller of CloseNow, several at the same time if need be. They
+// must neither block nor call Close or Write.
 type Trace struct {
 	// FrameReceived is called for every frame received whose header is valid, before
 	// its payload is.
@@ -60,7 +61,7 @@ type Stats struct {
 	Reads, Flushes                 uint64 // calls to the operating system
 
 	// DroppedEvents counts events that found the channel full or that a local Close
-	// discarded. DroppedMessages counts messages taken from Send that were not
-	// written: invalid, too late, or caught in a write that failed.
+	// discarded. DroppedMessages counts messages taken from Send, or begun by Write, that
+	// were not written as a whole: invalid, too late, or caught in a write that failed.
 	DroppedEvents, DroppedMessages uint64
 }

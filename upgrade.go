@@ -1,7 +1,6 @@
 package chanws
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,13 +20,15 @@ type UpgradeOptions struct {
 
 	// Origins are the web pages from which browsers may connect besides those of
 	// the same origin, which always may: those whose host and port are the request's
-	// own. A request without an Origin header comes from no browser and may pass.
+	// own, and whose scheme is https or wss where the request came by TLS. A request
+	// without an Origin header comes from no browser and may pass.
 	//
 	// A pattern is a host with an optional scheme and port; in each part '*' stands
 	// for any run of characters. "*.example.com" is every subdomain, at the default
 	// port of http and https; "example.com:*" is every port;
-	// "https://*.example.com" leaves out plain http. "*" alone admits every origin,
-	// "null" too. Without a check, any web page can use the cookies that its visitor
+	// "https://*.example.com" leaves out plain http. "null" alone is the origin of
+	// pages that have none, from a file or in a sandbox, and of no host. "*" alone
+	// admits every origin, "null" too. Without a check, any web page can use the cookies that its visitor
 	// has for this server (RFC 6455 section 10.2).
 	Origins []string
 
@@ -37,7 +38,9 @@ type UpgradeOptions struct {
 
 	// Authorize is called when nothing else is wrong with the request; an error
 	// refuses it. An [*HTTPError] in the error's chain chooses the answer; any other
-	// error is 403, and the client does not see its text.
+	// error is 403, and the client does not see its text. What it finds out it may
+	// leave in the request, by *r = *r.WithContext(ctx): [Conn.Context] keeps the
+	// values, and [Conn.Request] the request.
 	Authorize func(*http.Request) error
 }
 
@@ -66,7 +69,9 @@ func (e *HTTPError) Error() string {
 //
 // w may be wrapped by middleware that has nothing but an Unwrap method, as
 // [http.ResponseController] asks for. The server must speak HTTP/1.1: HTTP/2 has no
-// upgrade.
+// upgrade. The connection is taken over before the answer is written, so that what
+// wraps w sees a hijack, not a 101; the headers that have been set on w go out with
+// the answer.
 //
 // When Upgrade fails it has written the answer, and the handler should just return.
 // The error says what was wrong: it has an [*HTTPError] in its chain for what the
@@ -81,7 +86,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *UpgradeOptions) (*Con
 		handshake.Refuse(w, handshake.Refusal{StatusCode: http.StatusInternalServerError})
 		return nil, err
 	}
-	return u.upgrade(r.Context(), w, r, nil)
+	return u.upgrade(w, r, nil)
 }
 
 // An upgrader is UpgradeOptions, checked.
@@ -104,9 +109,9 @@ func newUpgrader(o *UpgradeOptions, owner string) (*upgrader, error) {
 	return &upgrader{server: server, settings: set, authorize: o.Authorize}, nil
 }
 
-// upgrade does the handshake of r. ctx is what the connection takes its values
-// from. admit, which may be nil, has the last word before the 101.
-func (u *upgrader) upgrade(ctx context.Context, w http.ResponseWriter, r *http.Request, admit func() error) (*Conn, error) {
+// upgrade does the handshake of r. admit, which may be nil, has the last word
+// before the 101.
+func (u *upgrader) upgrade(w http.ResponseWriter, r *http.Request, admit func() error) (*Conn, error) {
 	stream, err := u.server.Accept(w, r, func(r *http.Request) error {
 		if u.authorize != nil {
 			if err := u.authorize(r); err != nil {
@@ -121,7 +126,7 @@ func (u *upgrader) upgrade(ctx context.Context, w http.ResponseWriter, r *http.R
 	if err != nil {
 		return nil, upgradeError(err)
 	}
-	return newConn(ctx, stream, false, u.settings), nil
+	return newConn(r.Context(), stream, false, u.settings), nil // as authorize has left it
 }
 
 // refusalBy is the answer for an error of Authorize.

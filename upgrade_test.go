@@ -180,6 +180,23 @@ func TestUpgradedConnectionOutlivesItsHandler(t *testing.T) {
 	require.ErrorIs(t, context.Cause(c.Context()), c.Err())
 }
 
+func TestWhatAuthorizeLeavesInTheRequestIsTheConnections(t *testing.T) {
+	t.Parallel()
+	type key struct{}
+	authorize := func(r *http.Request) error {
+		*r = *r.WithContext(context.WithValue(r.Context(), key{}, "alice"))
+		return nil
+	}
+	client, results := upgradeServer(t, &UpgradeOptions{Authorize: authorize}, nil)
+	require.Equal(t, 101, client.upgrade())
+	require.Equal(t, "alice", (<-results).conn.Context().Value(key{}))
+
+	c, _ := open(t, startListener(t, &ListenOptions{Authorize: authorize}))
+	require.Equal(t, "alice", c.Context().Value(key{}))
+	require.Equal(t, "alice", c.Request().Context().Value(key{}))
+	require.NoError(t, c.Context().Err())
+}
+
 func TestFramesBehindTheRequestAreEvents(t *testing.T) {
 	t.Parallel()
 	client, results := upgradeServer(t, nil, nil)
@@ -304,7 +321,9 @@ func TestUpgradeThatCannotBeFinishedIsTold(t *testing.T) {
 	result := <-results
 	require.Nil(t, result.conn)
 	require.ErrorIs(t, result.err, http.ErrNotSupported)
-	require.ErrorContains(t, result.err, "upgrade: ")
+	require.ErrorContains(t, result.err, "upgrade: 501")
+	answer, _ := client.answer()
+	require.Equal(t, 501, answer.StatusCode)
 }
 
 type noHijack struct{ onlyUnwrap }

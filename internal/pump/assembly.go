@@ -33,6 +33,8 @@ func (p *Pump[E, M]) readPart(h frame.Header) error {
 		m.opcode = h.Opcode
 	}
 	key := h.Key
+	p.midFrame.Store(true)
+	defer p.frameEnded()
 	for left := h.Length; left > 0; {
 		if n := min(int64(in.end-in.start), left); n > 0 {
 			m.reserve(left, int(n))

@@ -22,8 +22,11 @@ type clocks struct {
 	pong      patience
 	lastWords patience
 
-	pingNumber, pongNumber uint64 // of the last ping sent and the last one answered
-	bytesAtPing            uint64
+	pingNumber, pongNumber uint64           // of the last ping sent and the last one answered
+	pingQueued             [4]time.Duration // after started, of the last pings
+	sentAtPing             uint64           // bytes, when patience was last begun
+	receivedAtPing         uint64
+	midFrame               bool // patience was prolonged for a frame that had begun
 }
 
 // patience is a countdown that runs only while the read pump reads.
@@ -161,7 +164,7 @@ func (p *Pump[E, M]) pingDue() {
 }
 
 // queueKeepalive queues a ping whose payload tells, in the peer's pong, which one it
-// was and when it was queued.
+// was.
 func (p *Pump[E, M]) queueKeepalive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,14 +177,14 @@ func (p *Pump[E, M]) queueKeepalive() bool {
 		return false // the last one still waits; so does its timeout
 	}
 	c.pingNumber++
-	c.bytesAtPing = p.counters.out.bytes.Load()
+	c.pingQueued[c.pingNumber%4] = time.Since(p.started)
 	payload := append(make([]byte, 0, keepaliveSize), keepaliveMark...)
 	payload = binary.BigEndian.AppendUint64(payload, c.pingNumber)
-	payload = binary.BigEndian.AppendUint64(payload, uint64(time.Since(p.started)))
 	p.appendUrgent(frame.Ping, payload)
 	p.outbox.pings++
 	p.outbox.keepaliveUnsent = true
 	if !c.pong.armed {
+		c.sentAtPing, c.receivedAtPing = p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 		c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
 	}
 	return true
@@ -197,11 +200,26 @@ func (p *Pump[E, M]) keepaliveSent() {
 	}
 }
 
-// keepaliveMark begins the payload of the library's own pings; the ping's number and
-// the time when it was queued follow.
+// frameEnded notes that a frame that came in parts is there. If patience was prolonged for
+// it, it begins anew: only now the peer can answer.
+func (p *Pump[E, M]) frameEnded() {
+	p.midFrame.Store(false)
+	if p.opts.PingInterval == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := &p.clocks; c.midFrame && c.pong.armed {
+		c.midFrame = false
+		c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
+	}
+}
+
+// keepaliveMark begins the payload of the library's own pings; the ping's number
+// follows.
 const (
 	keepaliveMark = "chanws\x00\x01"
-	keepaliveSize = len(keepaliveMark) + 8 + 8
+	keepaliveSize = len(keepaliveMark) + 8
 )
 
 // keepalivePong tells whether a pong answers a keepalive ping, and notes it.
@@ -210,7 +228,6 @@ func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
 		return false
 	}
 	number := binary.BigEndian.Uint64(payload[len(keepaliveMark):])
-	queued := time.Duration(binary.BigEndian.Uint64(payload[len(keepaliveMark)+8:]))
 	p.mu.Lock()
 	c := &p.clocks
 	if number <= c.pongNumber || number > c.pingNumber {
@@ -218,19 +235,22 @@ func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
 		return false
 	}
 	c.pongNumber = number
+	known := c.pingNumber-number < uint64(len(c.pingQueued))
+	roundTrip := time.Since(p.started) - c.pingQueued[number%4]
 	c.pong.stop()
 	if number < c.pingNumber && !p.outbox.closing {
 		c.pong.begin(p.opts.PongTimeout, false, p.pongOverdue) // for the pings since
 	}
 	p.mu.Unlock()
-	if now := time.Since(p.started); p.opts.Trace.KeepalivePong != nil && queued >= 0 && queued <= now {
-		p.opts.Trace.KeepalivePong(now - queued)
+	if p.opts.Trace.KeepalivePong != nil && known {
+		p.opts.Trace.KeepalivePong(roundTrip)
 	}
 	return true
 }
 
-// pongOverdue ends a connection whose peer does not answer. One that still takes
-// bytes before our ping has gone out is alive.
+// pongOverdue ends a connection whose peer does not answer. One that cannot answer yet
+// is alive: it still takes bytes before our ping has gone out, or is in the middle of a
+// frame that goes on coming.
 func (p *Pump[E, M]) pongOverdue() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -238,8 +258,12 @@ func (p *Pump[E, M]) pongOverdue() {
 	if !c.pong.expired() || c.stopped {
 		return
 	}
-	if sent := p.counters.out.bytes.Load(); p.outbox.keepaliveUnsent && sent != c.bytesAtPing {
-		c.bytesAtPing = sent
+	sent, received := p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
+	unsent := p.outbox.keepaliveUnsent && c.pingNumber == c.pongNumber+1 // the first to be answered
+	c.midFrame = p.midFrame.Load() && received != c.receivedAtPing
+	alive := c.midFrame || unsent && sent != c.sentAtPing
+	c.sentAtPing, c.receivedAtPing = sent, received
+	if alive {
 		c.pong.begin(p.opts.PongTimeout, false, p.pongOverdue)
 		return
 	}

@@ -56,6 +56,7 @@ func (p *Pump[E, M]) deliverFull(ev E) error {
 // deliverControl puts an event for a control frame, unless the channel is full.
 func (p *Pump[E, M]) deliverControl(event func([]byte) E, payload []byte) {
 	if p.dropping.Load() {
+		p.counters.droppedEvents.Add(1)
 		return
 	}
 	ev := event(append([]byte(nil), payload...))

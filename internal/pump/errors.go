@@ -58,7 +58,7 @@ var goneErrors = []error{
 
 // networkError gives an error of the stream as the user is to see it.
 func networkError(operation string, err error) error {
-	for _, gone := range goneErrors {
+	for _, gone := range append(goneErrors, systemGoneErrors...) {
 		if errors.Is(err, gone) {
 			return &dropped{err}
 		}

@@ -23,7 +23,7 @@ func (f *writeFailure) Error() string { return f.err.Error() }
 func (p *Pump[E, M]) flush() error {
 	out := &p.out
 	if len(out.batch) == 0 {
-		if out.messages > 0 { // the last payload went out uncopied
+		if out.gathered != (tally{}) { // the last payload went out uncopied
 			p.flushed()
 		}
 		return nil
@@ -123,9 +123,12 @@ func (p *Pump[E, M]) flushed() {
 		}
 		p.mu.Unlock()
 		out.unflushed = out.unflushed[:0]
+		if cap(out.unflushed) > maxKept {
+			out.unflushed = nil
+		}
 	}
-	out.tally.messages += out.messages
-	out.messages, out.head, out.keepalive, out.other = 0, 0, false, false
+	out.tally.add(&out.gathered)
+	out.gathered, out.head, out.keepalive, out.other = tally{}, 0, false, false
 	out.batch = out.batch[:0]
 	p.counters.out.publish(&out.tally)
 }
@@ -160,8 +163,7 @@ func (p *Pump[E, M]) writeFailed(f *writeFailure) {
 	p.startLastWords()
 	p.failEntries(p.end.writeErr)
 	p.mu.Unlock()
-	p.counters.droppedMessages.Add(p.out.messages)
-	p.out.messages = 0
+	p.dropGathered()
 	if _, encrypted := p.conn.(*tls.Conn); encrypted || !f.boundary || !errors.Is(f.err, os.ErrDeadlineExceeded) {
 		return // nothing can follow
 	}
@@ -172,7 +174,10 @@ func (p *Pump[E, M]) writeFailed(f *writeFailure) {
 		frame.Header{Fin: true, Opcode: frame.Close, Length: 2 + int64(len(writeTimedOut))},
 		frame.AppendClose(nil, 1011, writeTimedOut))
 	p.conn.SetWriteDeadline(time.Now().Add(p.opts.patient()))
-	if _, err := p.conn.Write(p.out.batch); err == nil {
+	n, err := p.conn.Write(p.out.batch)
+	p.out.tally.add(&tally{bytes: uint64(n), calls: 1})
+	if err == nil {
+		p.out.tally.frames++
 		p.mu.Lock()
 		p.end.closeSent = true
 		p.mu.Unlock()

@@ -24,6 +24,8 @@ type input struct {
 	// early is what came with the handshake and is not in the buffer yet.
 	early []byte
 
+	noted bool // as activity, since the last fill
+
 	sequence frame.Sequence
 	message  assembly
 	tokens   bucket

@@ -19,7 +19,8 @@ type outbox[M any] struct {
 	pongs       uint64
 	roomWanted  bool // the read pump waits for room in urgent
 	urgentClose *closeFrame
-	queue       []*entry // in order; each goes after what Send held when it was queued
+	queue       []*entry // in order, from head; each goes after what Send held when it was queued
+	head        int
 	free        []*entry
 	closing     bool // a close frame is queued: no further message
 	done        bool // the write pump has written its last byte
@@ -28,6 +29,33 @@ type outbox[M any] struct {
 	// system yet.
 	keepaliveUnsent bool
 }
+
+// waiting tells whether entries wait.
+func (o *outbox[M]) waiting() bool { return o.head < len(o.queue) }
+
+func (o *outbox[M]) push(e *entry) { o.queue = append(o.queue, e) }
+
+func (o *outbox[M]) pop() *entry {
+	e := o.queue[o.head]
+	o.queue[o.head] = nil
+	if o.head++; o.head == len(o.queue) {
+		o.queue, o.head = o.queue[:0], 0
+		if cap(o.queue) > maxKept {
+			o.queue = nil
+		}
+	}
+	return e
+}
+
+// remove takes an entry out of the queue.
+func (o *outbox[M]) remove(e *entry) {
+	if i := slices.Index(o.queue[o.head:], e); i >= 0 {
+		o.queue = slices.Delete(o.queue, o.head+i, o.head+i+1)
+	}
+}
+
+// maxKept bounds the slices of entries that an idle connection keeps.
+const maxKept = 16
 
 // maxUrgent bounds the encoded pings and pongs that wait, in bytes.
 const maxUrgent = 4 << 10
@@ -114,7 +142,7 @@ func (p *Pump[E, M]) Write(ctx context.Context, m M) error {
 	if out.Opcode == frame.Close {
 		p.closeQueued()
 	}
-	p.outbox.queue = append(p.outbox.queue, e)
+	p.outbox.push(e)
 	p.mu.Unlock()
 	p.nudge()
 
@@ -154,9 +182,7 @@ func (p *Pump[E, M]) withdraw(e *entry) error {
 	if e.message.Opcode == frame.Close {
 		return nil // it is queued, and stays so
 	}
-	if i := slices.Index(p.outbox.queue, e); i >= 0 {
-		p.outbox.queue = slices.Delete(p.outbox.queue, i, i+1)
-	}
+	p.outbox.remove(e)
 	return nil
 }
 
@@ -238,7 +264,7 @@ func (p *Pump[E, M]) queueClose(code int, reason string) {
 	e := p.newEntry(Outgoing{Opcode: frame.Close, Code: code, Reason: reason})
 	e.orphan = true
 	p.closeQueued()
-	p.outbox.queue = append(p.outbox.queue, e)
+	p.outbox.push(e)
 }
 
 // closeQueued notes that a close frame is queued: no message follows, and the peer's

@@ -101,6 +101,7 @@ type Pump[E, M any] struct {
 	end    end[E]
 	clocks clocks
 
+	midFrame   atomic.Bool // part of a frame has come: no pong can until the rest has
 	publishing sync.Once
 	lastActive atomic.Int64 // nanoseconds after started; see clocks.go
 	counters   counters

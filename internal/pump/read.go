@@ -49,7 +49,8 @@ func (p *Pump[E, M]) read() error {
 			return err
 		}
 		in.tally.frames++
-		if h.Opcode != frame.Pong {
+		if h.Opcode != frame.Pong && !in.noted {
+			in.noted = true
 			p.noteActivity()
 		}
 		if p.opts.Trace.FrameReceived != nil {
@@ -74,6 +75,7 @@ func (p *Pump[E, M]) read() error {
 // fill reads once, after telling what has been counted so far.
 func (p *Pump[E, M]) fill() error {
 	p.counters.in.publish(&p.in.tally)
+	p.in.noted = false
 	return p.in.fill()
 }
 

@@ -17,6 +17,15 @@ type Stats struct {
 // tally is one direction's counters, for one pump alone to count in.
 type tally struct{ messages, frames, bytes, pings, pongs, calls uint64 }
 
+func (t *tally) add(o *tally) {
+	t.messages += o.messages
+	t.frames += o.frames
+	t.bytes += o.bytes
+	t.pings += o.pings
+	t.pongs += o.pongs
+	t.calls += o.calls
+}
+
 // shared is a tally as others may read it.
 type shared struct{ messages, frames, bytes, pings, pongs, calls atomic.Uint64 }
 

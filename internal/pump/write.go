@@ -20,11 +20,11 @@ type output[M any] struct {
 	current   *entry
 	unflushed []*entry
 	keys      maskingKeys
-	// messages counts those whose last byte is in batch; keepalive tells that the
-	// library's ping is, and other that something else is.
-	messages         uint64
+	// gathered counts what has its last byte in batch, tally what was flushed.
+	// keepalive tells that the library's ping is in batch, and other that something else
+	// is.
+	gathered, tally  tally
 	keepalive, other bool
-	tally            tally
 }
 
 // writePiece bounds what one call writes, so that WriteTimeout and the keepalive see
@@ -87,17 +87,11 @@ func (p *Pump[E, M]) attend() error {
 		return err
 	}
 	p.mu.Lock()
-	queue := p.outbox.queue
-	if len(queue) == 0 {
+	if !p.outbox.waiting() {
 		p.mu.Unlock()
 		return nil
 	}
-	e := queue[0]
-	queue[0] = nil
-	if p.outbox.queue = queue[1:]; len(queue) == 1 {
-		p.outbox.queue = nil
-		p.attention.Store(false)
-	}
+	e := p.outbox.pop()
 	p.mu.Unlock()
 	p.out.current = e
 	// One more than Send holds: it may have been closed before.
@@ -118,7 +112,7 @@ func (p *Pump[E, M]) attend() error {
 // and ends the writing with a close frame that is urgent.
 func (p *Pump[E, M]) boundary() error {
 	p.mu.Lock()
-	p.attention.Store(len(p.outbox.queue) > 0) // those are for attend
+	p.attention.Store(p.outbox.waiting()) // those are for attend
 	for len(p.outbox.urgent) > 0 {
 		if len(p.out.batch)+len(p.outbox.urgent) > bufferSize {
 			p.mu.Unlock()
@@ -133,7 +127,7 @@ func (p *Pump[E, M]) boundary() error {
 	closing, decided := p.outbox.urgentClose, p.end.decided
 	p.mu.Unlock()
 	if closing != nil {
-		return p.writeClose(closing.code, closing.reason)
+		return p.writeClose(closing.code, closing.reason, nil)
 	}
 	if decided {
 		return errWritten
@@ -146,9 +140,9 @@ func (p *Pump[E, M]) gatherUrgent() {
 	o := &p.outbox
 	p.hold()
 	p.out.batch = append(p.out.batch, o.urgent...)
-	p.out.tally.frames += o.pings + o.pongs
-	p.out.tally.pings += o.pings
-	p.out.tally.pongs += o.pongs
+	p.out.gathered.frames += o.pings + o.pongs
+	p.out.gathered.pings += o.pings
+	p.out.gathered.pongs += o.pongs
 	if o.pongs > 0 {
 		p.out.other = true
 	}
@@ -183,7 +177,7 @@ func (p *Pump[E, M]) writeMessage(m M, ok bool) error {
 		p.mu.Lock()
 		p.closeQueued()
 		p.mu.Unlock()
-		return p.writeLast(out.Code, out.Reason)
+		return p.writeLast(out.Code, out.Reason, nil)
 	}
 	return p.writeFrames(&out, nil)
 }
@@ -191,8 +185,7 @@ func (p *Pump[E, M]) writeMessage(m M, ok bool) error {
 // writeEntry gathers a message given to Write, or a local Close's frame.
 func (p *Pump[E, M]) writeEntry(e *entry) error {
 	if e.message.Opcode == frame.Close {
-		p.out.current, p.out.unflushed = nil, append(p.out.unflushed, e)
-		return p.writeLast(e.message.Code, e.message.Reason)
+		return p.writeLast(e.message.Code, e.message.Reason, e)
 	}
 	p.mu.Lock()
 	if e.orphan {
@@ -218,11 +211,11 @@ func (p *Pump[E, M]) writeFrames(m *Outgoing, e *entry) error {
 	}
 	switch m.Opcode {
 	case frame.Ping:
-		p.out.tally.pings++
+		p.out.gathered.pings++
 	case frame.Pong:
-		p.out.tally.pongs++
+		p.out.gathered.pongs++
 	default:
-		p.out.messages++
+		p.out.gathered.messages++
 	}
 	return nil
 }
@@ -260,7 +253,7 @@ func (p *Pump[E, M]) writeFrame(h frame.Header, payload []byte, e *entry) error 
 	}
 	p.hold()
 	out.other = true
-	out.tally.frames++
+	out.gathered.frames++
 	if p.client {
 		h.Masked, h.Key = true, out.keys.next()
 	}
@@ -307,18 +300,21 @@ func (p *Pump[E, M]) copyPayload(dst, src []byte, key uint32) uint32 {
 
 // writeLast writes a close frame in its turn, after the pongs that wait, unless
 // another close frame is more urgent.
-func (p *Pump[E, M]) writeLast(code int, reason string) error {
+func (p *Pump[E, M]) writeLast(code int, reason string, e *entry) error {
 	if err := p.boundary(); err != nil {
 		return err
 	}
-	return p.writeClose(code, reason)
+	return p.writeClose(code, reason, e)
 }
 
-// writeClose writes a close frame, the last one.
-func (p *Pump[E, M]) writeClose(code int, reason string) error {
+// writeClose writes a close frame, the last one: that of the current entry e, or nil.
+func (p *Pump[E, M]) writeClose(code int, reason string, e *entry) error {
 	payload := frame.AppendClose(make([]byte, 0, frame.MaxControlPayload), code, reason)
 	if err := p.writeFrame(frame.Header{Fin: true, Opcode: frame.Close, Length: int64(len(payload))}, payload, nil); err != nil {
 		return err
+	}
+	if e != nil {
+		p.out.current, p.out.unflushed = nil, append(p.out.unflushed, e)
 	}
 	if err := p.flush(); err != nil {
 		return err
@@ -357,7 +353,8 @@ func (p *Pump[E, M]) endWriting() {
 	p.outbox.done = true
 	p.outbox.urgent = nil
 	if p.end.decided {
-		p.outbox.queue = append(p.takeEntries(), p.outbox.queue...)
+		p.outbox.queue = append(p.takeEntries(), p.outbox.queue[p.outbox.head:]...)
+		p.outbox.head = 0
 		if p.end.published {
 			p.failEntries(p.end.err())
 		}
@@ -366,11 +363,16 @@ func (p *Pump[E, M]) endWriting() {
 	}
 	p.signalRoom()
 	p.mu.Unlock()
-	p.counters.droppedMessages.Add(p.out.messages)
-	p.out.messages = 0
+	p.dropGathered()
 	p.releaseBatch()
 	p.counters.out.publish(&p.out.tally)
 	close(p.written)
+}
+
+// dropGathered counts the messages in a batch that will not be written.
+func (p *Pump[E, M]) dropGathered() {
+	p.counters.droppedMessages.Add(p.out.gathered.messages)
+	p.out.gathered = tally{}
 }
 
 // takeEntries gives the entries that the write pump had in hand. Called with mu held,
@@ -386,10 +388,10 @@ func (p *Pump[E, M]) takeEntries() []*entry {
 
 // failEntries ends every Write that waits. Called with mu held, by the write pump.
 func (p *Pump[E, M]) failEntries(err error) {
-	for _, e := range append(p.takeEntries(), p.outbox.queue...) {
+	for _, e := range append(p.takeEntries(), p.outbox.queue[p.outbox.head:]...) {
 		e.finish(err)
 	}
-	p.outbox.queue = nil
+	p.outbox.queue, p.outbox.head = nil, 0
 }
 
 // discard receives what is sent after the end, so that no sender hangs, until the

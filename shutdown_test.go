@@ -1,0 +1,321 @@
+package chanws
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestShutdownClosesAllConnectionsInParallel(t *testing.T) {
+	t.Parallel()
+	l := startListener(t, nil)
+	const n = 10
+	var conns []*Conn
+	var clients []*bareClient
+	for range n {
+		c, client := open(t, l)
+		conns, clients = append(conns, c), append(clients, client)
+	}
+	untaken := connect(t, l)
+	require.Equal(t, 101, untaken.upgrade())
+	clients = append(clients, untaken)
+
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(context.Background()) }()
+	for _, client := range clients { // nobody answers before all have been told
+		require.Equal(t, 1001, client.receiveClose())
+	}
+	_, more := <-l.Conns()
+	require.False(t, more)
+
+	late := connect(t, l)
+	late.say(upgradeRequest + "\r\n")
+	answer, body := late.answer()
+	require.Equal(t, 503, answer.StatusCode)
+	require.Contains(t, body, "shutting down")
+	require.NotEmpty(t, answer.Header.Get("Retry-After"))
+	require.Empty(t, result)
+
+	for _, client := range clients {
+		client.sendClose(1001)
+		client.closed()
+	}
+	require.NoError(t, <-result)
+	for _, c := range conns {
+		require.Equal(t, Close{Code: StatusGoingAway}, c.Err())
+		require.Equal(t, Close{Code: StatusGoingAway}, <-c.Events())
+		require.NoError(t, c.Close(StatusNormalClosure, ""))
+	}
+	_, err := net.Dial("tcp", l.Addr().String())
+	require.Error(t, err)
+	require.NoError(t, l.Shutdown(context.Background()))
+	require.NoError(t, l.Close())
+}
+
+func TestShutdownDeliversWhatCameBefore(t *testing.T) {
+	t.Parallel()
+	l := startListener(t, nil)
+	c, client := open(t, l)
+	result := make(chan error, 1)
+	client.send(1, "last words")
+	go func() { result <- l.Shutdown(context.Background()) }()
+	require.Equal(t, 1001, client.receiveClose())
+	client.send(1, "very last words")
+	client.sendClose(1001)
+	require.Equal(t, Text("last words"), <-c.Events())
+	require.Equal(t, Text("very last words"), <-c.Events())
+	require.Equal(t, Close{Code: StatusGoingAway}, <-c.Events())
+	require.NoError(t, <-result)
+}
+
+func TestUntakenConnectionWithFullChannelDoesNotHoldShutdown(t *testing.T) {
+	t.Parallel()
+	l := startListener(t, &ListenOptions{Options: Options{EventBuffer: 1, CloseTimeout: -1}})
+	client := connect(t, l)
+	require.Equal(t, 101, client.upgrade())
+	for range 10 {
+		client.send(1, "unheard")
+	}
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(context.Background()) }()
+	require.Equal(t, 1001, client.receiveClose())
+	client.sendClose(1001)
+	client.closed()
+	require.NoError(t, <-result)
+}
+
+func TestShutdownCutsWhenItsContextEnds(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"taken", "untaken"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := startListener(t, &ListenOptions{Options: Options{CloseTimeout: -1}})
+			client := connect(t, l)
+			require.Equal(t, 101, client.upgrade())
+			var c *Conn
+			if name == "taken" {
+				c = take(t, l)
+			}
+			why := errors.New("enough")
+			ctx, cancel := context.WithCancelCause(context.Background())
+			result := make(chan error, 1)
+			go func() { result <- l.Shutdown(ctx) }()
+			require.Equal(t, 1001, client.receiveClose())
+			require.Empty(t, result)
+			cancel(why)
+			err := <-result
+			require.ErrorIs(t, err, why)
+			require.ErrorIs(t, err, context.Canceled)
+			client.closed()
+			if c != nil {
+				require.ErrorIs(t, c.Err(), net.ErrClosed)
+			}
+		})
+	}
+}
+
+func TestShutdownWithAnEndedContextCutsAtOnce(t *testing.T) {
+	t.Parallel()
+	l := startListener(t, nil)
+	c, client := open(t, l)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, l.Shutdown(ctx), context.Canceled)
+	require.ErrorIs(t, c.Err(), net.ErrClosed)
+	client.closed()
+}
+
+func TestShutdownOfAnIdleListenerNeedsNoTime(t *testing.T) {
+	t.Parallel()
+	l := startListener(t, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.NoError(t, l.Shutdown(ctx), "there was nothing to cut")
+}
+
+func TestHandshakesInProgressAreRefusedByShutdown(t *testing.T) {
+	t.Parallel()
+	authorizing := make(chan struct{})
+	proceed := make(chan struct{})
+	l := startListener(t, &ListenOptions{Backlog: 1, Authorize: func(r *http.Request) error {
+		if r.Header.Get("X-Slow") != "" {
+			close(authorizing)
+			<-proceed
+		}
+		return nil
+	}})
+	first, waiting, slow, half := connect(t, l), connect(t, l), connect(t, l), connect(t, l)
+	require.Equal(t, 101, first.upgrade())
+	waiting.say(upgradeRequest + "\r\n")
+	slow.say(upgradeRequest + "X-Slow: 1\r\n\r\n")
+	half.say(upgradeRequest)
+	<-authorizing
+	eventually(t, "all are there", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.attempts) == 3
+	})
+
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(context.Background()) }()
+	require.Equal(t, 1001, first.receiveClose())
+	close(proceed)
+	half.say("\r\n")
+	for _, client := range []*bareClient{waiting, slow, half} {
+		answer, body := client.answer()
+		require.Equal(t, 503, answer.StatusCode)
+		require.Contains(t, body, "shutting down")
+	}
+	first.sendClose(1001)
+	require.NoError(t, <-result)
+}
+
+func TestSilentClientDoesNotHoldShutdown(t *testing.T) {
+	t.Parallel()
+	l := startListener(t, &ListenOptions{HandshakeTimeout: -1})
+	client := connect(t, l)
+	client.say("GET")
+	require.NoError(t, l.Shutdown(context.Background()))
+	client.closed()
+}
+
+func TestSecondShutdownWaitsForTheFirst(t *testing.T) {
+	t.Parallel()
+	l := startListener(t, nil)
+	_, client := open(t, l)
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- l.Shutdown(context.Background()) }()
+	require.Equal(t, 1001, client.receiveClose())
+	impatient, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, l.Shutdown(impatient), context.Canceled)
+	go func() { second <- l.Shutdown(context.Background()) }()
+	require.Empty(t, second)
+	client.sendClose(1001)
+	require.NoError(t, <-first)
+	require.NoError(t, <-second)
+}
+
+func TestCloseCutsShutdownShort(t *testing.T) {
+	t.Parallel()
+	l := startListener(t, &ListenOptions{Options: Options{CloseTimeout: -1}})
+	c, client := open(t, l)
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(context.Background()) }()
+	require.Equal(t, 1001, client.receiveClose())
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, <-result, net.ErrClosed)
+	require.ErrorIs(t, c.Err(), net.ErrClosed)
+}
+
+// It runs alone: it counts goroutines.
+func TestCloseEndsEverythingAtOnce(t *testing.T) {
+	authorizing := make(chan struct{})
+	l := startListener(t, &ListenOptions{Backlog: 2, HandshakeTimeout: -1, Authorize: func(r *http.Request) error {
+		if r.Header.Get("X-Slow") != "" {
+			close(authorizing)
+			<-r.Context().Done()
+		}
+		return nil
+	}})
+	c, client := open(t, l)
+	clients := []*bareClient{client}
+	for _, request := range []string{upgradeRequest + "\r\n", upgradeRequest + "\r\n", upgradeRequest + "\r\n", upgradeRequest + "X-Slow: 1\r\n\r\n", "GET", ""} {
+		client := connect(t, l)
+		client.say(request)
+		clients = append(clients, client)
+	}
+	<-authorizing
+	eventually(t, "all are there", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.attempts) == 4 && len(l.live) == 3
+	})
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, c.Err(), net.ErrClosed)
+	require.ErrorIs(t, (<-c.Events()).(Error), net.ErrClosed)
+	_, more := <-l.Conns()
+	require.False(t, more)
+	for _, client := range clients {
+		client.closed()
+	}
+	require.Empty(t, l.live)
+	require.Empty(t, l.attempts)
+	require.Zero(t, l.admitted)
+	require.NoError(t, c.CloseNow())
+	eventually(t, "no goroutine is left", func() bool {
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		return !strings.Contains(string(stacks), "net/http.(*conn)") && !strings.Contains(string(stacks), "chanws.(*Listener)") &&
+			!strings.Contains(string(stacks), "/internal/pump.")
+	})
+}
+
+func TestEveryConnectionIsTakenOrClosed(t *testing.T) {
+	t.Parallel()
+	for round := range 10 {
+		l := startListener(t, &ListenOptions{Backlog: 4, Options: Options{CloseTimeout: time.Minute}})
+		var taken, opened, told sync.Map
+		var consumer, clients sync.WaitGroup
+		consumer.Go(func() {
+			for c := range l.Conns() {
+				taken.Store(c.RemoteAddr().String(), c)
+			}
+		})
+		begin := make(chan struct{})
+		var once sync.Once
+		for i := range 16 {
+			clients.Go(func() {
+				raw, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					return // it came after the end
+				}
+				defer raw.Close()
+				client := newBareClient(t, raw)
+				io.WriteString(raw, upgradeRequest+"\r\n")
+				answer, err := http.ReadResponse(client.in, nil)
+				if err != nil {
+					return
+				}
+				if i == round {
+					once.Do(func() { close(begin) })
+				}
+				if answer.StatusCode != 101 {
+					if answer.StatusCode != 503 {
+						t.Errorf("status %d", answer.StatusCode)
+					}
+					return
+				}
+				opened.Store(raw.LocalAddr().String(), true)
+				opcode, payload, err := client.receive()
+				if err == nil && opcode == 8 && strings.HasPrefix(payload, "\x03\xe9") {
+					told.Store(raw.LocalAddr().String(), true)
+					client.sendClose(1001)
+				}
+			})
+		}
+		<-begin
+		require.NoError(t, l.Shutdown(context.Background()))
+		consumer.Wait()
+		clients.Wait()
+		opened.Range(func(addr, _ any) bool {
+			_, ok := told.Load(addr)
+			require.True(t, ok, "the client got a close frame 1001")
+			return true
+		})
+		taken.Range(func(_, c any) bool {
+			require.NotNil(t, c.(*Conn).Err())
+			require.NoError(t, c.(*Conn).Close(StatusNormalClosure, ""))
+			return true
+		})
+	}
+}
