@@ -26,8 +26,8 @@ func TestInvalidOptionsAreNamed(t *testing.T) {
 	for field, opts := range map[string]chanws.Options{
 		"EventBuffer":          {EventBuffer: -1},
 		"SendBuffer":           {SendBuffer: -1},
-		"EventBuffer must":     {EventBuffer: 1 << 62},
-		"SendBuffer must":      {SendBuffer: 1 << 62},
+		"EventBuffer must":     {EventBuffer: 1<<20 + 1},
+		"SendBuffer must":      {SendBuffer: 1<<20 + 1},
 		"Overflow":             {Overflow: 4},
 		"MaxMessageSize":       {MaxMessageSize: -2},
 		"MaxFrameSize":         {MaxFrameSize: -2},

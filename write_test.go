@@ -1,11 +1,13 @@
 package chanws_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -369,5 +371,26 @@ func TestLargeAndOddlySizedMessagesArriveWhole(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+func TestAMessageOfTinyFragmentsTakesLinearTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{})
+		const size = 1 << 18
+		first := peer.encode(false, frame.Binary, []byte("x"))
+		next := bytes.Repeat(peer.encode(false, frame.Continuation, []byte("x")), 1024)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		go func() {
+			peer.write(first)
+			for range size / 1024 {
+				peer.write(next)
+			}
+			peer.send(frame.Continuation, "x")
+		}()
+		require.Len(t, <-conn.Events(), size+2)
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16*size), "every fragment copies the message")
 	})
 }

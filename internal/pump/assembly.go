@@ -95,12 +95,15 @@ func (p *Pump[E, M]) readAssembled() error {
 	return p.deliver(p.voc.Binary(payload))
 }
 
-// reserve makes room for n bytes more, of left that the frame still has.
+// reserve makes room for n bytes more, of left that the frame still has. It never sets
+// aside more than firstPayload and a multiple of what has come, and grows by at least
+// half as much again: many small fragments take linear time.
 func (m *assembly) reserve(left int64, n int) {
 	if cap(m.payload)-len(m.payload) >= n {
 		return
 	}
-	want := min(left, max(firstPayload, 3*int64(len(m.payload))))
+	had := int64(len(m.payload))
+	want := max(min(left, max(firstPayload, 3*had)), had/2)
 	grown := newPayload(len(m.payload) + max(int(want), n))
 	old := m.payload
 	m.payload = append(grown, old...)

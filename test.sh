@@ -1,0 +1,221 @@
+#!/usr/bin/env bash
+# All tests and checks of the repository, in one command. See ./test.sh --help.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage() {
+	cat <<-'EOF'
+	Usage: ./test.sh [--long]
+
+	Runs every test and check of every module of this repository, from any
+	directory, on a machine that has Go, git and apt. What else is needed (a C
+	compiler for the race detector, Chromium) is installed through apt-get, if that
+	is allowed. It goes on after a failure, and exits with 1 if there was any.
+
+	  --long   fuzz each target for a minute instead of 5 seconds, and run the
+	           lifecycle tests 200 times at GOMAXPROCS 1, 2 and 8:
+	             go test -race -run TestLifecycle -count=200 -cpu=N .
+	  --help   this text
+
+	Environment:
+	  FUZZTIME=30s          how long to fuzz each target
+	  CHANWS_NO_BROWSER=1   leave out the tests in a browser
+	EOF
+}
+
+# 0.8.2 is the release for Go 1.26.
+staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
+platforms=(windows/amd64 darwin/arm64 linux/386 linux/arm64)
+
+long=false
+for argument; do
+	case $argument in
+	--long) long=true ;;
+	--help | -h) usage; exit 0 ;;
+	*) usage >&2; exit 2 ;;
+	esac
+done
+fuzztime=${FUZZTIME:-$([[ $long == true ]] && echo 60s || echo 5s)}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+exec </dev/null
+
+passed=0 failed=0 skipped=0
+summary=()
+
+# report STATUS SECONDS NAME [REASON] records a step and prints its line.
+report() {
+	local line
+	line=$(printf '%-7s %4ss  %s%s' "$1" "$2" "$3" "${4:+ ($4)}")
+	echo "$line"
+	summary+=("$line")
+	case $1 in
+	ok) passed=$((passed + 1)) ;;
+	FAIL) failed=$((failed + 1)) ;;
+	skipped) skipped=$((skipped + 1)) ;;
+	esac
+}
+
+# step NAME COMMAND... runs a step; its output is shown only if it fails.
+step() {
+	local name=$1 start=$SECONDS status
+	shift
+	set +e
+	(set -e; "$@") >"$work/log" 2>&1
+	status=$?
+	set -e
+	if ((status == 0)); then
+		report ok $((SECONDS - start)) "$name"
+		return
+	fi
+	report FAIL $((SECONDS - start)) "$name"
+	# Of the output of go test -v, the tests and packages that passed are left out.
+	awk '
+		/^=== (RUN|PAUSE|CONT|NAME)/ || /^ *--- PASS: / || /^PASS$/ { next }
+		/^(ok|\?)[ \t]/ { package = ""; next }
+		{ package = package "    " $0 "\n" }
+		/^FAIL[ \t]/ { printf "%s", package; package = "" }
+		END { printf "%s", package }' "$work/log"
+	echo "    exit code $status of: $*"
+}
+
+# within DIRECTORY COMMAND... runs a command there.
+within() {
+	cd "$1"
+	shift
+	"$@"
+}
+
+# install PACKAGE... installs packages of Debian.
+install() {
+	local root=()
+	if ((EUID != 0)); then
+		root=(sudo -n)
+	fi
+	"${root[@]}" apt-get update
+	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+# may_install tells whether install can work.
+may_install() {
+	command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }
+}
+
+# --- What the tests need ---------------------------------------------------------
+
+race=-race
+if [[ $(go env CGO_ENABLED) == 0 ]] || ! command -v "$(go env CC)" >/dev/null; then
+	if may_install; then
+		step 'install a C compiler for the race detector' install gcc libc6-dev
+		export CGO_ENABLED=1
+	else
+		race=
+		report skipped 0 'race detector' 'needs gcc and libc6-dev, and neither root nor sudo is here to install them'
+	fi
+fi
+
+if [[ ${CHANWS_NO_BROWSER:-} == 1 ]]; then
+	report skipped 0 'tests in a browser' 'CHANWS_NO_BROWSER=1'
+elif ! command -v chromium >/dev/null; then
+	if may_install; then
+		step 'install Chromium' install chromium
+	else
+		export CHANWS_NO_BROWSER=1
+		report skipped 0 'tests in a browser' 'needs chromium, and neither root nor sudo is here to install it with apt-get'
+	fi
+fi
+
+# --- Checks ----------------------------------------------------------------------
+
+modules=$(find . -name go.mod -not -path '*/testdata/*' -not -path './.git/*' -exec dirname {} \; | sort)
+
+formatted() {
+	local files
+	files=$(gofmt -l .)
+	[[ -z $files ]] || { echo "gofmt would change:"; echo "$files"; return 1; }
+}
+
+step 'gofmt' formatted
+for module in $modules; do
+	# Without the workspace: each module must do by itself.
+	step "go mod tidy, $module" within "$module" env GOWORK=off go mod tidy -diff
+	step "go vet, $module" within "$module" env GOWORK=off go vet ./...
+	step "staticcheck, $module" within "$module" env GOWORK=off go run "$staticcheck" ./...
+done
+
+# --- Tests -----------------------------------------------------------------------
+
+# go_test DIRECTORY ARGUMENT... runs tests and keeps the output for the totals.
+go_test() {
+	cd "$1"
+	shift
+	go test -v -vet=off -count=1 -timeout=10m "$@" | tee -a "$work/tests"
+}
+
+touch "$work/tests"
+for module in $modules; do
+	step "go test $race, $module" go_test "$module" $race -shuffle=on ./...
+done
+
+# The other word size, for the alignment of what is atomic and for sizes in an int.
+runs_386() {
+	printf 'package main\n\nfunc main() {}\n' >"$work/386.go"
+	[[ $(go env GOHOSTARCH) == amd64 ]] && GOARCH=386 CGO_ENABLED=0 go run "$work/386.go" 2>/dev/null
+}
+if runs_386; then
+	step 'go test with GOARCH=386, .' env GOARCH=386 CGO_ENABLED=0 go test -vet=off -count=1 ./...
+else
+	report skipped 0 'go test with GOARCH=386' 'this machine does not run it'
+fi
+
+for platform in "${platforms[@]}"; do
+	for module in $modules; do
+		step "go build and vet for $platform, $module" within "$module" \
+			env GOOS="${platform%/*}" GOARCH="${platform#*/}" CGO_ENABLED=0 sh -c 'go build ./... && go vet ./...'
+	done
+done
+
+# find_fuzz_targets appends module, package and name of each target to a file.
+find_fuzz_targets() {
+	cd "$1"
+	go test -vet=off -list '^Fuzz' ./... | tee /dev/stderr | awk -v module="$1" '
+		/^Fuzz/ { names[++n] = $1 }
+		/^ok/ { for (i = 1; i <= n; i++) print module, $2, names[i]; n = 0 }' >>"$work/targets"
+}
+touch "$work/targets"
+for module in $modules; do
+	step "find the fuzz targets, $module" find_fuzz_targets "$module"
+done
+while read -r module package target; do
+	step "fuzz $target for $fuzztime, ${package#github.com/chanws/}" within "$module" \
+		go test -vet=off -run='^$' -fuzz="^$target\$" -fuzztime="$fuzztime" "$package"
+done <"$work/targets"
+
+for example in echo selectloop pipeline; do
+	if [[ -d examples/$example ]]; then
+		step "go run ./examples/$example" timeout 120 go run "./examples/$example"
+	fi
+done
+
+if [[ $long == true ]]; then
+	for cpus in 1 2 8; do
+		step "lifecycle tests 200 times, GOMAXPROCS=$cpus" \
+			go test $race -vet=off -run=TestLifecycle -count=200 -cpu="$cpus" -timeout=90m .
+	done
+fi
+
+# --- Summary ---------------------------------------------------------------------
+
+# tests STATUS counts the tests and subtests that ended so.
+tests() { grep -Ec "^ *--- $1: " "$work/tests" || true; }
+
+echo
+echo "Summary after $((SECONDS / 60)) min $((SECONDS % 60)) s:"
+printf '  %s\n' "${summary[@]}"
+echo "  Go tests and subtests: $(tests PASS) ok, $(tests FAIL) failing, $(tests SKIP) left out; the line below counts steps."
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
