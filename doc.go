@@ -46,6 +46,7 @@
 //
 // # Other ways to use it
 //
-// [Client] is the same connection for code that calls and waits. Package wstest makes
-// connections in memory, which work inside testing/synctest bubbles.
+// [Client] is the same connection for code that calls and waits. Package adapt has a
+// callback for each kind of event. Package wstest makes connections in memory, which
+// work inside testing/synctest bubbles.
 package chanws

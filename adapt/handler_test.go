@@ -1,0 +1,211 @@
+package adapt_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/adapt"
+	"github.com/stretchr/testify/require"
+)
+
+// refused gives the answer of a handshake that must fail.
+func refused(t *testing.T, up adapt.UpgradeFunc, cfg *adapt.ServiceConfig, header http.Header) (answer *chanws.HandshakeError) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		opts := newHost(t, adapt.Handler(up, cfg)).options()
+		opts.Header = header
+		_, err := chanws.Dial(t.Context(), "ws://server.test/", &opts)
+		require.ErrorAs(t, err, &answer)
+	})
+	return answer
+}
+
+func TestAnUpgradeFuncRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		up     adapt.UpgradeFunc
+		status int
+		body   string
+	}{
+		{"with an UpgradeError's status", refusing(&adapt.UpgradeError{StatusCode: 429, Message: "later"}), 429, "later\n"},
+		{"with a wrapped UpgradeError's status", refusing(fmt.Errorf("full: %w", &adapt.UpgradeError{StatusCode: 503})), 503, "Service Unavailable\n"},
+		{"with 400 for an UpgradeError without status", refusing(&adapt.UpgradeError{Message: "no room"}), 400, "no room\n"},
+		{"with 400 and its text for another error", refusing(errBroken), 400, "broken\n"},
+		{"with 401", refusing(&adapt.AuthnError{Message: "who are you?"}), 401, "who are you?\n"},
+		{"with 403", refusing(fmt.Errorf("x: %w", &adapt.AuthzError{})), 403, "Forbidden\n"},
+		{"with 404", refusing(&adapt.UpgradeError{StatusCode: 404}), 404, "Not Found\n"},
+		{"with 500 for a status that refuses nothing", refusing(&adapt.UpgradeError{StatusCode: 200}), 500, "Internal Server Error\n"},
+		{"with 500 for a panic", func(*http.Request) (*adapt.Service, error) { panic("secret") }, 500, "Internal Server Error\n"},
+		{"with 401 for a panic that says so", func(*http.Request) (*adapt.Service, error) { panic(&adapt.AuthnError{}) }, 401, "Unauthorized\n"},
+		{"with 500 for a nil service", shared(nil), 500, "Internal Server Error\n"},
+		{"with 500 for a service that cannot work", shared(&adapt.Service{Dispatch: &adapt.Dispatch{}}), 500, "Internal Server Error\n"},
+		{"with 500 for a nil UpgradeError", refusing((*adapt.UpgradeError)(nil)), 500, "Internal Server Error\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			answer := refused(t, tc.up, nil, nil)
+			require.Equal(t, tc.status, answer.StatusCode)
+			require.Equal(t, tc.body, string(answer.Body))
+		})
+	}
+}
+
+func refusing(err error) adapt.UpgradeFunc {
+	return func(*http.Request) (*adapt.Service, error) { return nil, err }
+}
+
+func TestARefusalHasItsHeaders(t *testing.T) {
+	answer := refused(t, refusing(&adapt.UpgradeError{StatusCode: 401, Header: http.Header{"Www-Authenticate": {"Basic"}}}), nil, nil)
+	require.Equal(t, "Basic", answer.Header.Get("WWW-Authenticate"))
+}
+
+func TestAuthorizeComesBeforeTheUpgradeFuncAndTheOriginBeforeBoth(t *testing.T) {
+	never := func(*http.Request) (*adapt.Service, error) { panic("called") }
+	for _, tc := range []struct {
+		err    error
+		status int
+		body   string
+	}{
+		{errBroken, 403, "Forbidden\n"},
+		{&adapt.AuthnError{Message: "m"}, 401, "m\n"},
+		{&adapt.UpgradeError{Message: "m"}, 403, "m\n"},
+		{&adapt.UpgradeError{StatusCode: 402}, 402, "Payment Required\n"},
+	} {
+		answer := refused(t, never, &adapt.ServiceConfig{Authorize: func(*http.Request) error { return tc.err }}, nil)
+		require.Equal(t, tc.status, answer.StatusCode)
+		require.Equal(t, tc.body, string(answer.Body))
+	}
+	answer := refused(t, never, &adapt.ServiceConfig{Authorize: func(*http.Request) error { panic("called") }}, http.Header{"Origin": {"http://evil.test"}})
+	require.Equal(t, 403, answer.StatusCode)
+}
+
+func TestAHandlerThatCannotWorkAnswers500(t *testing.T) {
+	for _, h := range []struct {
+		up  adapt.UpgradeFunc
+		cfg *adapt.ServiceConfig
+	}{
+		{nil, nil},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{MaxMessageSize: -2}}},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{Compression: chanws.CompressionContextTakeover}}},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a b"}}},
+	} {
+		require.Equal(t, 500, refused(t, h.up, h.cfg, nil).StatusCode)
+	}
+}
+
+func TestAnUpgradeThatFailsHereIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	cfg := &adapt.ServiceConfig{Options: chanws.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))}}
+	refused(t, func(*http.Request) (*adapt.Service, error) { panic("secret") }, cfg, nil)
+	require.Contains(t, log.String(), "panic=secret")
+	log.Reset()
+	refused(t, shared(nil), cfg, nil)
+	require.Contains(t, log.String(), "invalid service")
+}
+
+func TestHeadersOfTheServiceAreOnThe101(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := serveConfig(t, &adapt.Service{Header: http.Header{"Set-Cookie": {"username=name", "b=c"}, "x-lower": {"1"}}}, nil)
+		require.Equal(t, []string{"username=name", "b=c"}, c.Response().Header.Values("Set-Cookie"))
+		require.Equal(t, "1", c.Response().Header.Get("X-Lower"))
+		require.NoError(t, c.Close(1000, ""))
+		synctest.Wait()
+	})
+}
+
+func TestAnUpgradeFuncMayTakeItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, adapt.Handler(func(*http.Request) (*adapt.Service, error) {
+			time.Sleep(2 * time.Second)
+			return &adapt.Service{}, nil
+		}, nil))
+		opts := h.options()
+		opts.HandshakeTimeout = time.Second
+		_, err := chanws.Dial(t.Context(), "ws://server.test/", &opts)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		opts.HandshakeTimeout = 3 * time.Second
+		c, err := chanws.Dial(t.Context(), "ws://server.test/", &opts)
+		require.NoError(t, err)
+		require.NoError(t, c.Close(1000, ""))
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestEachConnectionMayHaveAServiceOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mux := http.NewServeMux()
+		mux.Handle("GET /{name}", adapt.Handler(func(r *http.Request) (*adapt.Service, error) {
+			greeting := r.Header.Get("X-Greeting") + r.PathValue("name") + r.URL.Query().Get("mark")
+			return &adapt.Service{OnOpen: func(c *adapt.Caller) error { return c.WriteTextMessage(greeting) }}, nil
+		}, nil))
+		h := newHost(t, mux)
+		for _, name := range []string{"alice", "bob"} {
+			opts := h.options()
+			opts.Header = http.Header{"X-Greeting": {"hello-"}}
+			c, err := chanws.Dial(t.Context(), "ws://server.test/"+name+"?mark=!", &opts)
+			require.NoError(t, err)
+			expect(t, c, chanws.Text("hello-"+name+"!"))
+			require.NoError(t, c.Close(1000, ""))
+		}
+		synctest.Wait()
+	})
+}
+
+func TestTheDefaultsAreTheModules(t *testing.T) {
+	t.Run("frames of more than 65536 bytes are refused", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var r record
+			svc := r.service()
+			svc.OnError = func(_ *adapt.Caller, err error) error { r.note("error %s", kind(err)); return nil }
+			svc.OnTextMessage = func(_ *adapt.Caller, s string) error { r.note("%d", len(s)); return nil }
+			c := serveConfig(t, svc, nil)
+			c.Send <- chanws.Text(strings.Repeat("x", 65536))
+			c.Send <- chanws.Text(strings.Repeat("x", 65537))
+			require.EqualValues(t, 1009, chanws.CloseStatus(ending(t, c)))
+			c.CloseNow()
+			synctest.Wait()
+			require.Equal(t, []string{"open", "65536", "error protocol"}, r.all())
+		})
+	})
+	t.Run("messages are sent in fragments of 65536 bytes", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			big := strings.Repeat("ü", 100_000)
+			h := newHost(t, adapt.Handler(shared(&adapt.Service{OnOpen: func(c *adapt.Caller) error { return c.WriteTextMessage(big) }}), nil))
+			opts := h.options()
+			opts.MaxFrameSize = 65536
+			c, err := chanws.Dial(t.Context(), "ws://server.test/", &opts)
+			require.NoError(t, err)
+			require.Equal(t, chanws.Text(big), <-c.Events())
+			synctest.Wait() // the counters are brought up to date when the connection waits
+			require.EqualValues(t, 4, c.Stats().FramesReceived)
+			require.NoError(t, c.Close(1000, ""))
+			synctest.Wait()
+		})
+	})
+	t.Run("but messages of more than 1 MiB are refused", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHost(t, adapt.Handler(shared(&adapt.Service{}), nil))
+			opts := h.options()
+			opts.FragmentSize = 65536
+			c, err := chanws.Dial(t.Context(), "ws://server.test/", &opts)
+			require.NoError(t, err)
+			_ = c.Write(t.Context(), chanws.Text(strings.Repeat("x", 1<<20+1)))
+			require.EqualValues(t, 1009, chanws.CloseStatus(ending(t, c)))
+			c.CloseNow()
+			synctest.Wait()
+		})
+	})
+}
+
+func TestCompressionThatIsAskedForIsRefusedUntilItExists(t *testing.T) {
+	_, err := adapt.NewAsyncClient(t.Context(), "ws://server.test/", nil, &adapt.ClientConfig{DialOptions: chanws.DialOptions{Options: chanws.Options{Compression: chanws.CompressionContextTakeover}}})
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
