@@ -60,7 +60,7 @@
 //
 //	a handshake was refused                     *chanws.HandshakeError
 //	the handshake took too long                 os.ErrDeadlineExceeded
-//	a TLS problem                               *tls.CertificateVerificationError, tls.AlertError ...
+//	a TLS problem                               *tls.CertificateVerificationError; an alert from the peer is a *net.OpError
 //	no token for the handshake                  what DialOptions.Authorize returned
 //	the connection was dropped or reset         io.ErrUnexpectedEOF
 //	a write or a pong took too long             os.ErrDeadlineExceeded
