@@ -270,9 +270,7 @@ func TestClient_its_end_ends_all_the_lost_connections_that_wait_for_reads(t *tes
 					require.NoError(t, c.WriteTextMessage(t.Context(), "x"))
 					peer = s.conn()
 				}
-				require.NoError(t, c.CloseNow())
-				_, err := c.ReadMessage(t.Context())
-				require.Error(t, err)
+				require.NoError(t, c.CloseNow()) // no goroutine is left in the bubble
 			})
 		})
 	}

@@ -116,6 +116,7 @@ func TestShutdownWaitsForTheLastOfAConnectionThatNobodyTook(t *testing.T) {
 		gate := make(chan struct{})
 		l, client := inMemory(t, &ListenOptions{}, gatedConn{closing: gate})
 		require.Equal(t, 101, client.upgrade())
+		synctest.Wait() // it is in the queue
 		go func() {
 			client.receiveClose()
 			client.sendClose(1001)

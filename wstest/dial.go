@@ -40,5 +40,6 @@ func dial(t testing.TB, near *conn, opts *chanws.DialOptions) (c *chanws.Conn, e
 	}}
 	defer transport.CloseIdleConnections()
 	o.HTTPClient = &http.Client{Transport: transport}
-	return chanws.Dial(t.Context(), url, &o)
+	// In a cleanup the test's own context has ended.
+	return chanws.Dial(context.WithoutCancel(t.Context()), url, &o)
 }

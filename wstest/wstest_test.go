@@ -392,3 +392,14 @@ func TestPipe_that_is_made_many_times_stays_quick(t *testing.T) {
 		require.Equal(t, chanws.Text("x"), receive(t, s))
 	}
 }
+
+func TestPipeMayBeMadeInACleanup(t *testing.T) {
+	t.Parallel()
+	t.Run("that has one", func(t *testing.T) {
+		t.Cleanup(func() {
+			c, s := wstest.Pipe(t, nil, nil)
+			require.NoError(t, c.Write(context.Background(), chanws.Text("hello")))
+			require.Equal(t, chanws.Text("hello"), <-s.Events())
+		})
+	})
+}

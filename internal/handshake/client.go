@@ -142,8 +142,8 @@ type dialer struct {
 	sent   *http.Request  // of the latest attempt
 	answer *http.Response // to it, or nil
 
-	mu   sync.Mutex // a foreign transport may trace from anywhere
-	conn net.Conn   // below the latest attempt, or nil
+	mu    sync.Mutex // a foreign transport may trace from anywhere
+	conns []net.Conn // that the latest attempt's trace has named
 }
 
 // open lets nhooyr do the handshake, and ends nhooyr's own connection. With an error
@@ -156,8 +156,15 @@ func (d *dialer) open(ctx context.Context, u *url.URL, header http.Header, host 
 	d.base = d.transport(ctx, client.Transport)
 	client.Transport = d
 	client.Timeout = 0 // in ctx already
-	if client.CheckRedirect == nil {
-		client.CheckRedirect = checkRedirect
+	check := client.CheckRedirect
+	if check == nil {
+		check = checkRedirect
+	}
+	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if len(header["Referer"]) == 0 {
+			req.Header.Del("Referer") // net/http's: the URL before, with the tokens in its query
+		}
+		return check(req, via)
 	}
 	//lint:ignore SA1019 see the import
 	conn, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
@@ -189,7 +196,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 // RoundTrip makes one attempt: the first request, or one after a redirect.
 func (d *dialer) RoundTrip(given *http.Request) (*http.Response, error) {
 	d.sent, d.answer = nil, nil
-	d.setConn(nil)
+	d.forgetConns()
 	req := given.Clone(given.Context()) // a RoundTripper must not change what it is given
 	// The offer of permessage-deflate, RFC 7692, will go into req.Header here.
 	if d.options.Authorize != nil {
@@ -199,9 +206,15 @@ func (d *dialer) RoundTrip(given *http.Request) (*http.Response, error) {
 		if err := sameHandshake(given.Header, req.Header); err != nil {
 			return nil, fmt.Errorf("authorize: %w", err)
 		}
+		switch req.URL.Scheme { // net/http knows no other names
+		case "ws":
+			req.URL.Scheme = "http"
+		case "wss":
+			req.URL.Scheme = "https"
+		}
 	}
 	resp, err := d.base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { d.setConn(info.Conn) },
+		GotConn: func(info httptrace.GotConnInfo) { d.addConn(info.Conn) },
 	})))
 	if err != nil {
 		return resp, err
@@ -217,10 +230,28 @@ func (d *dialer) RoundTrip(given *http.Request) (*http.Response, error) {
 	return &shown, nil
 }
 
-func (d *dialer) setConn(c net.Conn) {
+func (d *dialer) forgetConns() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.conn = c
+	d.conns = nil
+}
+
+func (d *dialer) addConn(c net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conns = append(d.conns, c)
+}
+
+// tracedConn gives the connection below the answer, or nil. A transport that made
+// further requests in the context of ours has named several; which of them is the
+// answer's cannot be told.
+func (d *dialer) tracedConn() net.Conn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.conns) != 1 || d.answer.ProtoMajor != 1 {
+		return nil
+	}
+	return d.conns[0]
 }
 
 // sealed is the body that nhooyr gets: it must not read what may never come, and not
@@ -307,18 +338,20 @@ func (d *dialer) takeBack(ctx context.Context) (*Stream, error) {
 
 // rawConn gives the connection, and the bytes that net/http has read ahead of it.
 func (d *dialer) rawConn(ctx context.Context) (net.Conn, []byte, error) {
-	d.mu.Lock()
-	conn := d.conn
-	d.mu.Unlock()
+	conn := d.tracedConn()
 	body, writable := d.answer.Body.(io.ReadWriteCloser)
-	if conn == nil || d.answer.ProtoMajor != 1 || conn.SetReadDeadline(longAgo) != nil {
+	if conn == nil || conn.SetReadDeadline(longAgo) != nil {
 		if !writable {
 			return nil, nil, invalid("HTTPClient: its Transport answers with a body that cannot be written to: %T", d.answer.Body)
 		}
 		return bodyConn{body}, nil, nil
 	}
-	// A conn that ignores its deadline must not hold us for longer than ctx.
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	// A conn that ignores its deadline, or is not the one below the body, must not
+	// hold us for longer than ctx.
+	stop := context.AfterFunc(ctx, func() {
+		conn.Close()
+		d.answer.Body.Close()
+	})
 	var ahead bytes.Buffer
 	// With a deadline in the past only what is in memory can be read. The error is
 	// that timeout, or one that conn gives again at the next read.

@@ -16,6 +16,7 @@ import (
 // the port and ignore the scheme.
 type originPolicy struct {
 	any      bool // "*": every origin, "null" too
+	null     bool // "null": that of a page without one: from a file, in a sandbox
 	patterns []originPattern
 }
 
@@ -32,8 +33,12 @@ type originPattern struct {
 func newOriginPolicy(patterns []string) (originPolicy, error) {
 	var policy originPolicy
 	for i, text := range patterns {
-		if text == "*" {
+		switch text {
+		case "*":
 			policy.any = true
+			continue
+		case "null":
+			policy.null = true
 			continue
 		}
 		pattern, err := parseOriginPattern(text)
@@ -97,6 +102,9 @@ func (policy originPolicy) refuse(r *http.Request) string {
 	if len(values) > 1 {
 		return "more than one Origin header"
 	}
+	if values[0] == "null" && policy.null {
+		return ""
+	}
 	u, err := url.Parse(values[0])
 	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return fmt.Sprintf("Origin %s is not allowed", quote(values[0]))
@@ -105,7 +113,10 @@ func (policy originPolicy) refuse(r *http.Request) string {
 	if port == "" {
 		port = defaultPort(scheme)
 	}
-	if isWeb(scheme) && sameHost(r.Host, scheme, host, port) {
+	// A page that came in plain text is foreign to a server that is reached by TLS:
+	// anybody on its way may have written it.
+	downgraded := r.TLS != nil && (scheme == "http" || scheme == "ws")
+	if isWeb(scheme) && !downgraded && sameHost(r.Host, scheme, host, port) {
 		return ""
 	}
 	for _, p := range policy.patterns {

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"crypto/tls"
 	"net/http"
 	"testing"
 
@@ -39,7 +40,11 @@ func TestOriginIsAdmittedOrRefused(t *testing.T) {
 		{"no host", "a.example", "https://", nil, false},
 		{"port only", ":80", "http://:80", nil, false},
 		{"no URL", "a.example", "https://a.example:x", nil, false},
-		{"null", "null", "null", []string{"null"}, false},
+		{"null", "null", "null", nil, false},
+		{"null by its pattern", "a.example", "null", []string{"null"}, true},
+		{"null pattern is of no host", "a.example", "https://null", []string{"null"}, false},
+		{"null pattern is exact", "a.example", "Null", []string{"null"}, false},
+		{"user name", "a.example", "https://me@a.example", nil, false},
 		{"extension with the same host", "localhost", "chrome-extension://localhost", nil, false},
 
 		{"any", "a.example", "https://b.example:9", []string{"*"}, true},
@@ -87,6 +92,29 @@ func TestOriginIsAdmittedOrRefused(t *testing.T) {
 				require.Contains(t, reason, quote(tc.origin))
 			}
 		})
+	}
+}
+
+func TestPlainTextPageIsForeignToAServerReachedByTLS(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		origin   string
+		patterns []string
+		admitted bool
+	}{
+		{"https://a.example", nil, true},
+		{"wss://a.example", nil, true},
+		{"http://a.example", nil, false},
+		{"ws://a.example", nil, false},
+		{"http://a.example", []string{"http://a.example"}, true},
+		{"http://a.example", []string{"a.example"}, true},
+	} {
+		policy, err := newOriginPolicy(tc.patterns)
+		require.NoError(t, err)
+		r := &http.Request{Host: "a.example", Header: http.Header{"Origin": {tc.origin}}, TLS: &tls.ConnectionState{}}
+		require.Equal(t, tc.admitted, policy.refuse(r) == "", tc)
+		r.TLS = nil // maybe behind a proxy that ends TLS
+		require.Empty(t, policy.refuse(r))
 	}
 }
 

@@ -39,7 +39,7 @@ func parseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// Show gives a valid URL for an error or a log: without a password, and without the
+// Show gives a valid URL for an error or a log: without its user, password and
 // query, where tokens are.
 func Show(raw string) string {
 	u, err := url.Parse(raw)
@@ -54,8 +54,8 @@ func show(u *url.URL) string {
 		return u.Scheme + ":..." // what looks like a path may be a password
 	}
 	shown := *u
-	shown.RawQuery, shown.Fragment, shown.RawFragment, shown.ForceQuery = "", "", "", false
-	return shown.Redacted()
+	shown.User, shown.RawQuery, shown.Fragment, shown.RawFragment, shown.ForceQuery = nil, "", "", "", false
+	return shown.String()
 }
 
 // header checks the options, and gives the header to send and the Host that

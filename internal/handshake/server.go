@@ -1,15 +1,11 @@
 package handshake
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -80,7 +76,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 		}
 		for _, v := range values {
 			if !isFieldValue(v) {
-				return nil, invalid("Header %q: invalid value %q", name, v)
+				return nil, invalid("Header %q: its value holds a control character", name)
 			}
 			header.Add(name, v)
 		}
@@ -92,12 +88,17 @@ func NewServer(o ServerOptions) (*Server, error) {
 // when nothing else is wrong, right before the 101 is written; an error of it that
 // is a *[Refusal] is the answer, any other one is 403.
 //
-// When Accept fails the answer has been written, and the error is a *Refusal;
-// the one exception is a connection that can't be hijacked after the 101.
+// The connection is taken from the HTTP server before the 101 goes out, so that no
+// client is told 101 for one that cannot be had. The 101 does not pass through w
+// then: what wraps w sees a hijack and no status. The headers that were set on w
+// go out with it.
+//
+// When Accept fails with a *Refusal the answer has been written; after any other
+// error the connection has been closed.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, authorize func(*http.Request) error) (*Stream, error) {
 	refusal := checkRequest(r)
 	if refusal == nil && !canHijack(w) {
-		refusal = &Refusal{StatusCode: http.StatusNotImplemented, Message: "this server does not give its connections away (no http.Hijacker)"}
+		refusal = noHijack(errors.ErrUnsupported)
 	}
 	if refusal == nil {
 		if reason := s.origins.refuse(r); reason != "" {
@@ -115,7 +116,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, authorize func(*
 	return s.switchProtocols(w, r)
 }
 
-// switchProtocols writes the 101 and takes the connection from the HTTP server.
+// switchProtocols takes the connection from the HTTP server and writes the 101.
 func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Stream, error) {
 	subprotocol := s.selectSubprotocol(r)
 	// nhooyr sees nothing but what it has to answer. What has been negotiated here
@@ -135,7 +136,10 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Strea
 		opts.Subprotocols = []string{subprotocol}
 	}
 
-	t := &takeover{w: w, header: make(http.Header), added: s.header}
+	t := &takeover{before: answerHeader(w.Header(), s.header), header: make(http.Header)}
+	if err := t.hijack(w); err != nil {
+		return nil, Refuse(w, *noHijack(err))
+	}
 	//lint:ignore SA1019 see the import
 	c, err := websocket.Accept(t, plain, opts)
 	if err == nil {
@@ -143,19 +147,25 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Strea
 		//lint:ignore SA1019 see the import
 		err = c.CloseNow()
 	}
+	if t.err != nil {
+		err = t.err
+	}
 	if err == nil {
 		err = t.conn.SetDeadline(time.Time{})
 	}
 	if err != nil {
-		if t.conn != nil {
-			t.conn.Close()
-		}
-		if !t.switched {
-			return nil, Refuse(w, Refusal{StatusCode: http.StatusInternalServerError, Err: err})
-		}
-		return nil, fmt.Errorf("after the 101: %w", err)
+		t.conn.Close()
+		return nil, fmt.Errorf("after the hijack: %w", err)
 	}
 	return &Stream{Conn: t.conn, Buffered: t.buffered, Subprotocol: subprotocol, Request: bare(r)}, nil
+}
+
+// noHijack is the answer when the connection cannot be had.
+func noHijack(err error) *Refusal {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return &Refusal{StatusCode: http.StatusNotImplemented, Message: "this server does not give its connections away (no http.Hijacker)", Err: err}
+	}
+	return &Refusal{StatusCode: http.StatusInternalServerError, Err: err}
 }
 
 // selectSubprotocol gives the first of the client's, in its order of preference,
@@ -255,87 +265,6 @@ func bare(r *http.Request) *http.Request {
 	//lint:ignore SA1019 dropped because it would hold on to its maker
 	r.Cancel = nil
 	return r
-}
-
-// A takeover is the ResponseWriter that nhooyr writes to. It keeps for itself what
-// nhooyr says of errors, lets the 101 pass, and keeps the hijacked connection.
-type takeover struct {
-	w      http.ResponseWriter
-	header http.Header // nhooyr's
-	added  http.Header // the user's, for the 101
-
-	switched bool // the 101 has been passed on
-	conn     net.Conn
-	buffered []byte
-}
-
-func (t *takeover) Header() http.Header { return t.header }
-
-func (t *takeover) Write(p []byte) (int, error) { return len(p), nil }
-
-// WriteHeader passes the 101 on, with the headers that a handler or middleware
-// has set before, as any answer of net/http has them.
-func (t *takeover) WriteHeader(code int) {
-	if code != http.StatusSwitchingProtocols || t.switched {
-		return
-	}
-	t.switched = true
-	h := t.w.Header()
-	maps.DeleteFunc(h, func(name string, _ []string) bool { return isHandshakeHeader(name) })
-	for name, values := range t.added {
-		h[name] = append(slices.Clone(h[name]), values...)
-	}
-	maps.Copy(h, t.header)
-	t.w.WriteHeader(code)
-}
-
-// WriteHeaderNow is what gin's writer needs to write its header at all.
-func (t *takeover) WriteHeaderNow() {
-	for w := t.w; w != nil; w = unwrap(w) {
-		if lazy, ok := w.(interface{ WriteHeaderNow() }); ok {
-			lazy.WriteHeaderNow()
-			return
-		}
-	}
-}
-
-// Hijack keeps the connection and gives nhooyr one that it can't close, with
-// buffers of its own.
-func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(t.w).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	t.conn = conn
-	if n := rw.Reader.Buffered(); n > 0 {
-		b, _ := rw.Reader.Peek(n)
-		t.buffered = bytes.Clone(b)
-	}
-	lent := lentConn{conn}
-	return lent, bufio.NewReadWriter(bufio.NewReaderSize(lent, 16), bufio.NewWriterSize(lent, 16)), nil
-}
-
-// A lentConn can't be closed by its borrower.
-type lentConn struct{ net.Conn }
-
-func (lentConn) Close() error { return nil }
-
-// canHijack looks for a Hijacker where http.ResponseController will.
-func canHijack(w http.ResponseWriter) bool {
-	for ; w != nil; w = unwrap(w) {
-		if _, ok := w.(http.Hijacker); ok {
-			return true
-		}
-	}
-	return false
-}
-
-// unwrap gives the next writer below w, or nil.
-func unwrap(w http.ResponseWriter) http.ResponseWriter {
-	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
-		return u.Unwrap()
-	}
-	return nil
 }
 
 // isHandshakeHeader tells whether a header of a 101 is for the handshake alone to
