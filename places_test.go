@@ -104,7 +104,7 @@ func TestFullBacklogMakesClientsWait(t *testing.T) {
 
 func TestFullBacklogIs503AfterHandshakeTimeout(t *testing.T) {
 	t.Parallel()
-	l := startListener(t, &ListenOptions{Backlog: 1, HandshakeTimeout: 100 * time.Millisecond})
+	l := startListener(t, &ListenOptions{Backlog: 1, HandshakeTimeout: 2 * time.Second})
 	require.Equal(t, 101, connect(t, l).upgrade())
 	second := connect(t, l)
 	second.say(upgradeRequest + "\r\n")
@@ -137,7 +137,7 @@ func TestClientThatLeavesTheQueueOfTheBacklogIsForgotten(t *testing.T) {
 
 func TestAuthorizeHasTheHandshakesTime(t *testing.T) {
 	t.Parallel()
-	l := startListener(t, &ListenOptions{HandshakeTimeout: 100 * time.Millisecond, Authorize: func(r *http.Request) error {
+	l := startListener(t, &ListenOptions{HandshakeTimeout: 2 * time.Second, Authorize: func(r *http.Request) error {
 		<-r.Context().Done()
 		return &HTTPError{StatusCode: 504, Message: "slow"}
 	}})
@@ -208,12 +208,17 @@ func TestPlaceIsFreeWhenTheRefusalHasBeenRead(t *testing.T) {
 
 func TestHandshakeThatHasTakenTooLongIsRefusedThoughThereIsRoom(t *testing.T) {
 	t.Parallel()
-	l := startListener(t, &ListenOptions{HandshakeTimeout: 5 * time.Millisecond, Authorize: func(r *http.Request) error {
+	l := startListener(t, &ListenOptions{HandshakeTimeout: time.Second, Authorize: func(r *http.Request) error {
 		<-r.Context().Done()
 		return nil
 	}})
+	answers := make(chan int)
 	for range 20 { // a select that has the choice would take either
-		require.Equal(t, 503, connect(t, l).upgrade())
+		c := connect(t, l)
+		go func() { answers <- c.upgrade() }()
+	}
+	for range 20 {
+		require.Equal(t, 503, <-answers)
 	}
 	require.Empty(t, l.room)
 }
