@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/chanws/chanws/internal/handshake"
 	"github.com/chanws/chanws/internal/pump"
@@ -119,6 +120,21 @@ func (c *Conn) CloseContext(ctx context.Context, code StatusCode, reason string)
 // goroutine of the connection is left. A close frame that answers an error of the
 // peer's is given up to a second to arrive.
 func (c *Conn) CloseNow() error { return c.pump.CloseNow() }
+
+// Flush returns when all that this goroutine has sent on Send before is with the
+// operating system, and then only with nil. Otherwise it is like [Conn.Write]: a ctx
+// that ends harms nothing, and after a close frame of ours the error matches
+// net.ErrClosed.
+func (c *Conn) Flush(ctx context.Context) error { return c.pump.Flush(ctx) }
+
+// Closing gives a channel that is closed when messages sent from then on will be
+// discarded: after our close frame has been queued, after a write that failed, or at
+// the connection's end. Events may still come.
+func (c *Conn) Closing() <-chan struct{} { return c.pump.Closing() }
+
+// SetCloseTimeout changes [Options.CloseTimeout] for a close that has not begun yet;
+// negative waits for ever.
+func (c *Conn) SetCloseTimeout(d time.Duration) { c.pump.SetCloseTimeout(d) }
 
 // Done is closed when the connection has ended. Buffered events may still wait
 // then, so nobody should select Done against Events.

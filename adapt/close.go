@@ -114,7 +114,7 @@ func shake(conn *chanws.Conn, end chanws.Close, d time.Duration) error {
 	}
 	ctx, cancel := context.Background(), context.CancelFunc(func() {})
 	if d != 0 {
-		setCloseTimeout(conn, d)
+		conn.SetCloseTimeout(d)
 	}
 	if d > 0 {
 		ctx, cancel = context.WithTimeoutCause(ctx, d, fmt.Errorf("no answer to the close frame within %v: %w", d, os.ErrDeadlineExceeded))

@@ -64,7 +64,7 @@ func (b *bridge) settle(err error, r *Route) {
 		return
 	}
 	if !c.closed.Load() {
-		if end := c.Conn().Err(); end != nil && errors.Is(err, end) {
+		if end := c.Conn().Err(); end != nil && errors.Is(err, end) || errors.Is(err, errUnwritable) {
 			return // OnClose or OnError is about to be told
 		}
 	}

@@ -74,7 +74,7 @@ func (c *Caller) Flush() error {
 	if err := c.refusal(conn, op); err != nil {
 		return err
 	}
-	err := flush(context.Background(), conn)
+	err := conn.Flush(context.Background())
 	if err == nil {
 		return nil
 	}
@@ -100,7 +100,7 @@ func (c *Caller) write(conn *chanws.Conn, op string, m chanws.Message) error {
 	select {
 	case conn.Send <- m:
 		return nil
-	case <-unwritable(conn):
+	case <-conn.Closing():
 		return c.refusal(conn, op)
 	}
 }
@@ -111,7 +111,7 @@ func (c *Caller) refusal(conn *chanws.Conn, op string) error {
 		return &ClosureError{op, errCloseSent}
 	}
 	select {
-	case <-unwritable(conn):
+	case <-conn.Closing():
 	default:
 		return nil
 	}

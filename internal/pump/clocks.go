@@ -134,7 +134,7 @@ func (p *Pump[E, M]) armCloseTimer(d time.Duration) {
 // startLastWords bounds how long the read pump reads on after a write that failed.
 // Called with mu held.
 func (p *Pump[E, M]) startLastWords() {
-	p.clocks.lastWords.begin(p.opts.patient(), p.clocks.paused > 0, p.lastWordsOverdue)
+	p.clocks.lastWords.begin(p.patient(), p.clocks.paused > 0, p.lastWordsOverdue)
 }
 
 // lastWordsOverdue makes the write that failed the end.

@@ -28,7 +28,8 @@ type end[E any] struct {
 	published bool // Err and Done tell
 	readDone  bool // the terminal event is put, the socket closed
 
-	userClosed bool // by Close or CloseNow, which makes everybody let go
+	userClosed bool          // by Close or CloseNow, which makes everybody let go
+	closing    chan struct{} // see Closing; nil until asked for
 }
 
 func (e *end[E]) err() error { return any(e.terminal).(error) }
@@ -43,6 +44,40 @@ func (p *Pump[E, M]) decide(terminal E) bool {
 	}
 	p.end.decided, p.end.terminal = true, terminal
 	return true
+}
+
+// Closing gives a channel that is closed when nothing is written any more but what was
+// taken before.
+func (p *Pump[E, M]) Closing() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.end.closing == nil {
+		p.end.closing = make(chan struct{})
+		if p.outbox.closing || p.end.published {
+			close(p.end.closing)
+		}
+	}
+	return p.end.closing
+}
+
+// tellClosing closes the channel that Closing gave. Called with mu held, at every change
+// that ends the taking of messages.
+func (p *Pump[E, M]) tellClosing() {
+	if p.end.closing == nil {
+		return
+	}
+	select {
+	case <-p.end.closing:
+	default:
+		close(p.end.closing)
+	}
+}
+
+// SetCloseTimeout changes the time that the next close frame gives the peer.
+func (p *Pump[E, M]) SetCloseTimeout(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closeTimeout = d
 }
 
 // finish ends the connection after the read pump has read its last byte, for the
@@ -98,7 +133,7 @@ func (p *Pump[E, M]) conclude(cause error) {
 		p.sever() // the peer is gone, or nothing can be said to it any more
 		return
 	}
-	p.armCloseTimer(p.opts.patient())
+	p.armCloseTimer(p.patient())
 }
 
 // publish makes Err and Done tell the end, once, and returns when they do. It is
@@ -107,6 +142,7 @@ func (p *Pump[E, M]) publish() {
 	p.publishing.Do(func() {
 		p.mu.Lock()
 		p.end.published = true
+		p.tellClosing()
 		err := p.end.err()
 		p.clocks.stop()
 		if p.outbox.done {

@@ -23,7 +23,7 @@ func (f *writeFailure) Error() string { return f.err.Error() }
 func (p *Pump[E, M]) flush() error {
 	out := &p.out
 	if len(out.batch) == 0 {
-		if out.gathered != (tally{}) { // the last payload went out uncopied
+		if out.gathered != (tally{}) || len(out.unflushed) > 0 { // the last payload went out uncopied
 			p.flushed()
 		}
 		return nil
@@ -159,9 +159,11 @@ func (p *Pump[E, M]) writeFailed(f *writeFailure) {
 	}
 	p.end.writeErr = p.failed(networkError("write", f.err))
 	p.outbox.closing = true
+	p.tellClosing()
 	p.clocks.pong.stop()
 	p.startLastWords()
 	p.failEntries(p.end.writeErr)
+	patient := p.patient()
 	p.mu.Unlock()
 	p.dropGathered()
 	if _, encrypted := p.conn.(*tls.Conn); encrypted || !f.boundary || !errors.Is(f.err, os.ErrDeadlineExceeded) {
@@ -173,7 +175,7 @@ func (p *Pump[E, M]) writeFailed(f *writeFailure) {
 	p.out.batch = p.encode(p.out.batch[:0],
 		frame.Header{Fin: true, Opcode: frame.Close, Length: 2 + int64(len(writeTimedOut))},
 		frame.AppendClose(nil, 1011, writeTimedOut))
-	p.conn.SetWriteDeadline(time.Now().Add(p.opts.patient()))
+	p.conn.SetWriteDeadline(time.Now().Add(patient))
 	n, err := p.conn.Write(p.out.batch)
 	p.out.tally.add(&tally{bytes: uint64(n), calls: 1})
 	if err == nil {

@@ -56,12 +56,13 @@ type Trace struct {
 	Ended                    func(err error)
 }
 
-// patient is CloseTimeout where something must end all the same.
-func (o *Options) patient() time.Duration {
-	if o.CloseTimeout < 0 {
+// patient is the close timeout where something must end all the same. Called with mu
+// held.
+func (p *Pump[E, M]) patient() time.Duration {
+	if p.closeTimeout < 0 {
 		return endTimeout
 	}
-	return o.CloseTimeout
+	return p.closeTimeout
 }
 
 // sendRoom is the capacity of the Send channel. After the user's Close nobody receives

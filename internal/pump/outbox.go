@@ -129,6 +129,21 @@ func (p *Pump[E, M]) Write(ctx context.Context, m M) error {
 	if err := out.check(); err != nil {
 		return err
 	}
+	return p.submit(ctx, out)
+}
+
+// flushMark is the opcode of an entry that is no message: it only marks its place in
+// the line.
+const flushMark frame.Opcode = 0xff
+
+// Flush returns when all that the caller has sent or written before is with the
+// operating system, or as Write does.
+func (p *Pump[E, M]) Flush(ctx context.Context) error {
+	return p.submit(ctx, Outgoing{Opcode: flushMark})
+}
+
+// submit queues an entry and waits for it.
+func (p *Pump[E, M]) submit(ctx context.Context, out Outgoing) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -252,7 +267,7 @@ func (p *Pump[E, M]) queueUrgentClose(code int, reason string) {
 	}
 	p.outbox.urgentClose = &closeFrame{code, reason}
 	p.closeQueued()
-	p.armCloseTimer(p.opts.CloseTimeout)
+	p.armCloseTimer(p.closeTimeout)
 }
 
 // queueClose queues a close frame after what Send holds now, unless one is queued.
@@ -271,6 +286,7 @@ func (p *Pump[E, M]) queueClose(code int, reason string) {
 // time to answer runs. Called with mu held.
 func (p *Pump[E, M]) closeQueued() {
 	p.outbox.closing = true
+	p.tellClosing()
 	p.clocks.pong.stop() // a peer that closes need not answer pings
-	p.armCloseTimer(p.opts.CloseTimeout)
+	p.armCloseTimer(p.closeTimeout)
 }

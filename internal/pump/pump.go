@@ -96,10 +96,11 @@ type Pump[E, M any] struct {
 	ended      bool        // it has been put, and the channel is closed
 	dropping   atomic.Bool // a local Close: data events are discarded
 
-	mu     sync.Mutex // guards outbox, end and clocks
-	outbox outbox[M]
-	end    end[E]
-	clocks clocks
+	mu           sync.Mutex // guards what follows
+	closeTimeout time.Duration
+	outbox       outbox[M]
+	end          end[E]
+	clocks       clocks
 
 	midFrame   atomic.Bool // part of a frame has come: no pong can until the rest has
 	publishing sync.Once
@@ -110,18 +111,19 @@ type Pump[E, M any] struct {
 // Start runs the pumps. The Pump must be ended by Close or CloseNow.
 func Start[E, M any](cfg Config[E, M]) *Pump[E, M] {
 	p := &Pump[E, M]{
-		conn:    cfg.Conn,
-		client:  cfg.Client,
-		opts:    cfg.Options,
-		onDrop:  cfg.OnDrop,
-		voc:     cfg.Vocabulary,
-		events:  make(chan E, cfg.Options.EventBuffer),
-		send:    make(chan M, cfg.Options.sendRoom()),
-		wake:    make(chan struct{}, 1),
-		room:    make(chan struct{}, 1),
-		freed:   make(chan struct{}),
-		written: make(chan struct{}),
-		started: time.Now(),
+		conn:         cfg.Conn,
+		client:       cfg.Client,
+		opts:         cfg.Options,
+		onDrop:       cfg.OnDrop,
+		voc:          cfg.Vocabulary,
+		events:       make(chan E, cfg.Options.EventBuffer),
+		send:         make(chan M, cfg.Options.sendRoom()),
+		wake:         make(chan struct{}, 1),
+		room:         make(chan struct{}, 1),
+		freed:        make(chan struct{}),
+		written:      make(chan struct{}),
+		started:      time.Now(),
+		closeTimeout: cfg.Options.CloseTimeout,
 	}
 	p.tcp, _ = cfg.Conn.(*net.TCPConn)
 	p.ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(cfg.Context))

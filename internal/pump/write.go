@@ -184,8 +184,12 @@ func (p *Pump[E, M]) writeMessage(m M, ok bool) error {
 
 // writeEntry gathers a message given to Write, or a local Close's frame.
 func (p *Pump[E, M]) writeEntry(e *entry) error {
-	if e.message.Opcode == frame.Close {
+	switch e.message.Opcode {
+	case frame.Close:
 		return p.writeLast(e.message.Code, e.message.Reason, e)
+	case flushMark:
+		p.out.current, p.out.unflushed = nil, append(p.out.unflushed, e)
+		return nil
 	}
 	p.mu.Lock()
 	if e.orphan {
