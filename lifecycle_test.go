@@ -179,6 +179,7 @@ var endings = []ending{
 				select {
 				case c.conn.Send <- chanws.Binary(make([]byte, 64<<10)):
 				case <-c.conn.Done():
+					return // what is sent now could take the room of others
 				case <-c.released:
 					return
 				}
