@@ -197,20 +197,26 @@ func TestDefectAbsent_GracefulStopSays1001AndDrains(t *testing.T) {
 
 func TestDefectAbsent_ImmediateStopCuts(t *testing.T) {
 	t.Parallel()
-	errs := make(chan error, 1)
-	l := listen(t, "/", &adapt.Service{
-		OnOpen: func(c *adapt.Caller) error {
-			c.WriteTextMessage("busy") // between callbacks a service may still say 1001
-			<-c.Context().Done()
-			return nil
-		},
-		OnError: func(_ *adapt.Caller, err error) error { errs <- err; return nil },
-	})
-	c := mustDial(t, l, "/")
-	expect(t, c, chanws.Text("busy"))
-	require.NoError(t, l.ImmediateStop())
-	require.ErrorIs(t, ending(t, c), io.ErrUnexpectedEOF)
-	require.ErrorIs(t, receive(t, errs), net.ErrClosed)
+	for _, busy := range []bool{true, false} {
+		for range 20 {
+			errs := make(chan error, 1)
+			l := listen(t, "/", &adapt.Service{
+				OnOpen: func(c *adapt.Caller) error {
+					c.WriteTextMessage("here")
+					if busy {
+						<-c.Context().Done()
+					}
+					return nil
+				},
+				OnError: func(_ *adapt.Caller, err error) error { errs <- err; return nil },
+			})
+			c := mustDial(t, l, "/")
+			expect(t, c, chanws.Text("here"))
+			require.NoError(t, l.ImmediateStop())
+			require.ErrorIs(t, ending(t, c), io.ErrUnexpectedEOF)
+			require.ErrorIs(t, receive(t, errs), net.ErrClosed)
+		}
+	}
 }
 
 func TestDefectAbsent_OriginsAreChecked(t *testing.T) {

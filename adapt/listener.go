@@ -48,6 +48,7 @@ type Listener struct {
 	mux      atomic.Pointer[http.ServeMux] // made anew whenever something is attached or detached
 
 	draining chan struct{} // closed when a stop begins
+	leaving  chan struct{} // closed when a graceful one does: the connections close with 1001
 	killed   chan struct{} // closed when a stop has no patience any more
 	served   chan struct{} // closed when server.Serve has returned
 	done     chan struct{} // closed when a stop has done everything
@@ -92,6 +93,7 @@ func NewListener(addr string, cfg *ListenerConfig) (*Listener, error) {
 		maxConns: cfg.MaxConns,
 		logger:   cfg.Logger,
 		draining: make(chan struct{}),
+		leaving:  make(chan struct{}),
 		killed:   make(chan struct{}),
 		served:   make(chan struct{}),
 		done:     make(chan struct{}),
@@ -254,7 +256,7 @@ func (l *Listener) serveHTTP(w http.ResponseWriter, r *http.Request) {
 // serve runs the callbacks of a connection, which takes the place of its request.
 func (l *Listener) serve(r *http.Request, b *bridge) {
 	r.Context().Value(ticketKey{}).(*ticket).used = true
-	b.stop = l.draining
+	b.stop = l.leaving
 	l.mu.Lock()
 	l.live[b] = struct{}{}
 	cut := l.cut

@@ -22,7 +22,7 @@ const stopGrace = time.Second
 // first, at most until its own ctx ends. Do not call it in a callback of this listener,
 // for whose return it would wait.
 func (l *Listener) GracefulStop(ctx context.Context) error {
-	if !l.beginStop() {
+	if !l.beginStop(true) {
 		select {
 		case <-l.done:
 			return nil
@@ -51,7 +51,7 @@ func (l *Listener) GracefulStop(ctx context.Context) error {
 // error that matches net.ErrClosed. It does not wait for callbacks that still run. It
 // may be called any number of times, also during GracefulStop, and returns nil.
 func (l *Listener) ImmediateStop() error {
-	if l.beginStop() {
+	if l.beginStop(false) {
 		l.endStop()
 		return nil
 	}
@@ -63,8 +63,9 @@ func (l *Listener) ImmediateStop() error {
 // stopping tells whether a stop has begun.
 func (l *Listener) stopping() bool { return isClosed(l.draining) }
 
-// beginStop makes the first caller the one who stops the listener.
-func (l *Listener) beginStop() bool {
+// beginStop makes the first caller the one who stops the listener. Only a graceful stop
+// tells the connections: otherwise they could say goodbye before they are cut.
+func (l *Listener) beginStop(graceful bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
@@ -72,6 +73,9 @@ func (l *Listener) beginStop() bool {
 	}
 	l.stopped = true
 	close(l.draining)
+	if graceful {
+		close(l.leaving)
+	}
 	return true
 }
 
