@@ -174,21 +174,22 @@ func (c *Conn) Stats() Stats { return Stats(c.pump.Stats()) }
 
 // newConn starts the pumps on a stream whose handshake is done. ctx gives
 // Context() its values, not its end.
-func newConn(ctx context.Context, s *handshake.Stream, client bool, set settings) *Conn {
+func newConn(ctx context.Context, s *handshake.Stream, client bool, set *settings) *Conn {
 	c := &Conn{
 		id:          rand.Text(),
 		subprotocol: s.Subprotocol,
 		response:    s.Response,
 	}
+	options := &set.pump
 	if set.logger != nil {
-		logLifecycle(&set, c.id, s.Conn)
+		options = logLifecycle(set, c.id, s.Conn)
 	}
 	c.pump = pump.Start(pump.Config[Event, Message]{
 		Context:    ctx,
 		Conn:       s.Conn,
 		Buffered:   s.Buffered,
 		Client:     client,
-		Options:    set.pump,
+		Options:    options,
 		OnDrop:     set.onDrop,
 		Vocabulary: &vocabulary,
 	})
@@ -197,16 +198,18 @@ func newConn(ctx context.Context, s *handshake.Stream, client bool, set settings
 	return c
 }
 
-// logLifecycle tells the logger of the connection's beginning, and makes it told of
-// the end.
-func logLifecycle(set *settings, id string, conn net.Conn) {
+// logLifecycle tells the logger of the connection's beginning, and gives options that
+// make it told of the end.
+func logLifecycle(set *settings, id string, conn net.Conn) *pump.Options {
 	logger := set.logger.With("conn", id, "peer", conn.RemoteAddr())
 	logger.Debug("websocket connection open")
-	ended := set.pump.Trace.Ended
-	set.pump.Trace.Ended = func(err error) {
+	options := set.pump
+	ended := options.Trace.Ended
+	options.Trace.Ended = func(err error) {
 		logger.Debug("websocket connection ended", "err", err)
 		if ended != nil {
 			ended(err)
 		}
 	}
+	return &options
 }

@@ -367,7 +367,6 @@ func (l *Listener) finish(a *attempt, promised bool, conn *Conn) {
 	if conn != nil {
 		l.live[conn] = struct{}{}
 		a.admitted = false // the place is conn's now
-		context.AfterFunc(conn.Context(), func() { l.ended(conn) })
 	} else {
 		l.release(a) // before the client can read its answer
 	}
@@ -379,8 +378,11 @@ func (l *Listener) finish(a *attempt, promised bool, conn *Conn) {
 		<-l.room
 	}
 	l.mu.Unlock()
-	if conn != nil && !deliver {
-		l.goAway(conn)
+	if conn != nil {
+		conn.pump.AfterEnd(func() { l.ended(conn) })
+		if !deliver {
+			l.goAway(conn)
+		}
 	}
 
 	l.mu.Lock()

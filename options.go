@@ -127,7 +127,7 @@ type settings struct {
 const maxBuffer = 1 << 20
 
 // normalize checks o. Its error names the field.
-func (o *Options) normalize() (settings, error) {
+func (o *Options) normalize() (*settings, error) {
 	for _, f := range []struct {
 		name string
 		bad  bool
@@ -150,11 +150,11 @@ func (o *Options) normalize() (settings, error) {
 		{"MessageRate", o.MessageRate.PerSecond == 0 && o.MessageRate.Burst > 0, "has a Burst but no PerSecond"},
 	} {
 		if f.bad {
-			return settings{}, fmt.Errorf("chanws: Options.%s %s", f.name, f.want)
+			return nil, fmt.Errorf("chanws: Options.%s %s", f.name, f.want)
 		}
 	}
 	if o.Compression > CompressionDisabled {
-		return settings{}, fmt.Errorf("chanws: Options.Compression: permessage-deflate: %w", errors.ErrUnsupported)
+		return nil, fmt.Errorf("chanws: Options.Compression: permessage-deflate: %w", errors.ErrUnsupported)
 	}
 	po := pump.Options{
 		EventBuffer:    orDefault(o.EventBuffer, 64),
@@ -175,7 +175,7 @@ func (o *Options) normalize() (settings, error) {
 	if o.Trace != nil {
 		po.Trace = o.Trace.hooks()
 	}
-	return settings{po, o.OnDrop, o.Logger}, nil
+	return &settings{po, o.OnDrop, o.Logger}, nil
 }
 
 // limit reads a size of which 0 is the default and -1 none.

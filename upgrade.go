@@ -92,7 +92,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *UpgradeOptions) (*Con
 // An upgrader is UpgradeOptions, checked.
 type upgrader struct {
 	server    *handshake.Server
-	settings  settings
+	settings  *settings
 	authorize func(*http.Request) error
 }
 

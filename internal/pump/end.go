@@ -30,6 +30,7 @@ type end[E any] struct {
 
 	userClosed bool          // by Close or CloseNow, which makes everybody let go
 	closing    chan struct{} // see Closing; nil until asked for
+	then       func()        // see AfterEnd
 }
 
 func (e *end[E]) err() error { return any(e.terminal).(error) }
@@ -71,6 +72,19 @@ func (p *Pump[E, M]) tellClosing() {
 	default:
 		close(p.end.closing)
 	}
+}
+
+// AfterEnd has f called once, after Done tells the end. There is one f.
+func (p *Pump[E, M]) AfterEnd(f func()) {
+	p.mu.Lock()
+	if !p.end.published {
+		p.end.then = f
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	<-p.ctx.Done()
+	f()
 }
 
 // SetCloseTimeout changes the time that the next close frame gives the peer.
@@ -143,13 +157,18 @@ func (p *Pump[E, M]) publish() {
 		p.mu.Lock()
 		p.end.published = true
 		p.tellClosing()
-		err := p.end.err()
+		err, then := p.end.err(), p.end.then
 		p.clocks.stop()
 		if p.outbox.done {
 			p.failEntries(err)
 		}
 		p.mu.Unlock()
-		defer p.cancel(err)
+		defer func() {
+			p.cancel(err)
+			if then != nil {
+				then()
+			}
+		}()
 		if p.opts.Trace.Ended != nil {
 			p.opts.Trace.Ended(err)
 		}

@@ -80,7 +80,7 @@ func tcpPair(t testing.TB) (a, b net.Conn) {
 // serverPump starts a server's pump over TCP; the test is the client.
 func serverPump(t testing.TB, opts Options) (*Pump[any, any], *peer) {
 	a, b := tcpPair(t)
-	p := Start(Config[any, any]{Context: context.Background(), Conn: b, Options: opts, Vocabulary: &testVocabulary})
+	p := Start(Config[any, any]{Context: context.Background(), Conn: b, Options: &opts, Vocabulary: &testVocabulary})
 	t.Cleanup(func() { p.CloseNow() })
 	return p, &peer{t: t, conn: a, mask: true}
 }

@@ -54,7 +54,7 @@ type Config[E, M any] struct {
 	Buffered []byte
 	// Client tells which side this is: a client masks what it sends.
 	Client     bool
-	Options    Options
+	Options    *Options // shared with other connections: never changed
 	OnDrop     func(M, error)
 	Vocabulary *Vocabulary[E, M]
 }
@@ -64,7 +64,7 @@ type Pump[E, M any] struct {
 	conn   net.Conn
 	tcp    *net.TCPConn // conn, where vectored writes pay
 	client bool
-	opts   Options
+	opts   *Options
 	onDrop func(M, error)
 	voc    *Vocabulary[E, M]
 
@@ -130,6 +130,9 @@ func Start[E, M any](cfg Config[E, M]) *Pump[E, M] {
 	p.in.sequence = frame.Sequence{FromClient: !cfg.Client}
 	p.in.open(cfg.Conn, cfg.Buffered)
 	p.out.send = p.send
+	if cfg.Client {
+		p.out.keys = new(maskingKeys)
+	}
 	p.startClocks()
 	p.pumps.Go(p.readLoop)
 	p.pumps.Go(p.writeLoop)

@@ -19,7 +19,7 @@ type output[M any] struct {
 	// gathered to their last byte.
 	current   *entry
 	unflushed []*entry
-	keys      maskingKeys
+	keys      *maskingKeys // of a client
 	// gathered counts what has its last byte in batch, tally what was flushed.
 	// keepalive tells that the library's ping is in batch, and other that something else
 	// is.
