@@ -185,7 +185,8 @@ var endings = []ending{
 				}
 			}
 		},
-		wire:     []int{0},
+		// 1011 if the time was over before the first byte of a flush: the stream is whole.
+		wire:     []int{0, 1011},
 		terminal: isError(os.ErrDeadlineExceeded),
 	},
 	{
