@@ -33,6 +33,29 @@ func newPayload(size int) []byte {
 	return make([]byte, 0, size)
 }
 
+// Small messages that one read has brought share an allocation. It is no larger than
+// what that read brought, so a lone message has its own, and a message that is kept for
+// long keeps little else from being collected.
+const (
+	smallPayload = 256
+	slabSize     = 1 << 10
+)
+
+// keep gives the receiver's own copy of a payload that has just been decoded.
+func (in *input) keep(payload []byte) []byte {
+	n := len(payload)
+	if n > smallPayload {
+		return append(newPayload(n), payload...)
+	}
+	if in.slab == nil || len(in.slab) < n {
+		in.slab = make([]byte, min(slabSize, n+in.end-in.start))
+	}
+	own := in.slab[:n:n]
+	in.slab = in.slab[n:]
+	copy(own, payload)
+	return own
+}
+
 // Recycle takes back the bytes of a received message. It keeps only those whose
 // capacity is that of a size class.
 func Recycle(b []byte) {

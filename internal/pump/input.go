@@ -24,7 +24,8 @@ type input struct {
 	// early is what came with the handshake and is not in the buffer yet.
 	early []byte
 
-	noted bool // as activity, since the last fill
+	noted bool   // as activity, since the last fill
+	slab  []byte // room for small messages of the last fill
 
 	sequence frame.Sequence
 	message  assembly
@@ -66,6 +67,7 @@ func (in *input) pending() []byte {
 // fill reads more into the buffer, once. It has room: what is decoded piece by piece
 // never needs more than a part of it.
 func (in *input) fill() error {
+	in.slab = nil
 	if in.start == in.end {
 		in.start, in.end = 0, 0
 	} else if in.end == bufferSize || in.start > bufferSize/2 {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -98,4 +99,49 @@ func TestAConnectionThatHasEndedHoldsNoBuffers(t *testing.T) {
 	require.Nil(t, p.in.buf)
 	require.Nil(t, p.out.buf)
 	require.Nil(t, p.out.batch)
+}
+
+// Small messages of one read share an allocation, and nobody notices.
+func TestSmallMessagesOfOneRead(t *testing.T) {
+	p, peer := serverPump(t, testOptions())
+	var sent []byte
+	var want []string
+	for i := range 40 {
+		want = append(want, strings.Repeat(string(rune('a'+i%26)), 7*i)) // some are not small
+		sent = append(sent, peer.frame(true, frame.Opcode(1+i%2), []byte(want[i]))...)
+	}
+	_, err := peer.conn.Write(sent)
+	require.NoError(t, err)
+	var got []any
+	for range want {
+		ev := <-p.Events()
+		if b, ok := ev.(bin); ok {
+			require.NotNil(t, b)
+			require.Equal(t, len(b), cap(b), "it could grow into another message")
+			ev = append(b, "not the next message's"...)[:len(b)]
+		}
+		got = append(got, ev)
+	}
+	for i, w := range want {
+		if i%2 == 0 {
+			require.Equal(t, text(w), got[i])
+		} else {
+			require.Equal(t, w, string(got[i].(bin)))
+		}
+	}
+}
+
+// What is set aside for small messages is never more than what has come.
+func TestALoneMessageHasItsOwnAllocation(t *testing.T) {
+	in := input{start: 100, end: 100}
+	require.Equal(t, "alone", string(in.keep([]byte("alone"))))
+	require.Empty(t, in.slab)
+	in.end = 120
+	in.keep([]byte("first"))
+	require.Len(t, in.slab, 20)
+	in.end = bufferSize
+	in.keep(make([]byte, smallPayload))
+	require.Len(t, in.slab, slabSize-smallPayload)
+	in.keep(make([]byte, smallPayload+1))
+	require.Len(t, in.slab, slabSize-smallPayload)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/chanws/chanws/internal/frame"
 )
@@ -107,8 +108,7 @@ func (p *Pump[E, M]) readWhole(h frame.Header, payload []byte) error {
 		if skip, err := p.admitMessage(); skip {
 			return err
 		}
-		own := newPayload(len(payload))
-		return p.deliver(p.voc.Binary(append(own, payload...)))
+		return p.deliver(p.voc.Binary(p.in.keep(payload)))
 	}
 	if !utf8.Valid(payload) {
 		return errInvalidUTF8
@@ -116,7 +116,8 @@ func (p *Pump[E, M]) readWhole(h frame.Header, payload []byte) error {
 	if skip, err := p.admitMessage(); skip {
 		return err
 	}
-	return p.deliver(p.voc.Text(string(payload)))
+	own := p.in.keep(payload)
+	return p.deliver(p.voc.Text(unsafe.String(unsafe.SliceData(own), len(own))))
 }
 
 // admitMessage counts a message, and tells whether to skip it: it exceeds the rate
