@@ -96,7 +96,10 @@ func (Close) message()  {}
 
 // Recycle gives the bytes of a received message back for reuse. It is optional:
 // a payload that is never recycled is ordinary garbage. After the call nobody
-// may touch the slice, nor any slice of it.
+// may touch the slice, nor any slice of it. Only payloads from 4 KiB to 16 MiB are kept.
+// In a program built with the race detector a second Recycle of one payload panics, as
+// does the next use of one that was written to afterwards, and what is read from one is
+// no message.
 func (b Binary) Recycle() { pump.Recycle(b) }
 
 // Error describes the close frame.

@@ -49,17 +49,6 @@ func TestABatchEndsWithAFrameOnlyWhereOneEnds(t *testing.T) {
 	require.False(t, endsFrame(frame.Header{Opcode: frame.Binary, Length: 1 << 20}.Append(nil), 0, 10), "its payload follows")
 }
 
-func TestPayloadsAreKeptByClass(t *testing.T) {
-	for _, size := range []int{0, 1, 4095, 4096, 5000, 1 << 20, 1<<24 + 1} {
-		b := newPayload(size)
-		require.Empty(t, b)
-		require.GreaterOrEqual(t, cap(b), size)
-	}
-	for _, odd := range [][]byte{nil, {}, make([]byte, 10), make([]byte, 5000), make([]byte, 1<<25)} {
-		Recycle(odd) // goes nowhere, harms nothing
-	}
-}
-
 func TestNetworkErrorsSayWhetherThePeerIsGone(t *testing.T) {
 	for _, gone := range []error{
 		io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe,

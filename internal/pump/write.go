@@ -263,7 +263,8 @@ func (p *Pump[E, M]) writeFrame(h frame.Header, payload []byte, e *entry) error 
 	}
 	out.batch = h.Append(out.batch)
 	p.traceSent(h.Opcode, h.Fin, h.Length)
-	if !p.client && !copied && p.tcp != nil && len(payload) >= vectored {
+	uncopied := !p.client && !copied && !(p.tcp != nil && copiesSlowly(payload, len(out.batch)))
+	if uncopied && p.tcp != nil && len(payload) >= vectored {
 		return p.writeVectored(payload)
 	}
 	key := h.Key
@@ -285,7 +286,7 @@ func (p *Pump[E, M]) writeFrame(h frame.Header, payload []byte, e *entry) error 
 		if err := p.flush(); err != nil {
 			return err
 		}
-		if !p.client && !copied && len(payload) >= bufferSize {
+		if uncopied && len(payload) >= bufferSize {
 			return p.writeDirect(payload)
 		}
 		p.hold()
