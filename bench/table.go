@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// number prints three digits, and thousands apart.
+func number(x float64) string {
+	switch a := math.Abs(x); {
+	case a == 0:
+		return "0"
+	case a < 10:
+		return strconv.FormatFloat(x, 'f', 2, 64)
+	case a < 100:
+		return strconv.FormatFloat(x, 'f', 1, 64)
+	}
+	digits := strconv.FormatFloat(x, 'f', 0, 64)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + " " + digits[i:]
+	}
+	return digits
+}
+
+// orDash prints nothing that was not measured.
+func orDash(x float64) string {
+	if x == 0 || math.IsNaN(x) {
+		return "-"
+	}
+	return number(x)
+}
+
+// printRow writes a row for the terminal.
+func (m measured) printRow(out io.Writer) {
+	all, best := m.scores()
+	fmt.Fprintf(out, "\n%s  (-rows '^%s$')\n", m.title, m.name)
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "\t%s\tto the best peer\tto the floor\tp50 µs\tp99 µs\tCPU µs\tallocs\t", m.metric)
+	if m.Deflate {
+		fmt.Fprint(t, "compressed to\t")
+	}
+	fmt.Fprintln(t)
+	for i, s := range all {
+		name := s.name
+		if i == best {
+			name += "*"
+		}
+		if s.err != "" {
+			fmt.Fprintf(t, "%s\tfailed: %s\n", name, s.err)
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t", name, number(s.median), orDash(s.ratio), orDash(s.toFloor),
+			orDash(s.p50), orDash(s.p99), orDash(s.cpu), number(s.allocs))
+		if m.Deflate {
+			fmt.Fprintf(t, "%s\t", orDash(s.compression))
+		}
+		fmt.Fprintln(t)
+	}
+	t.Flush()
+	for _, v := range m.verdicts() {
+		fmt.Fprintln(out, "  "+v.String())
+	}
+}
+
+// String is a line about a goal.
+func (v verdict) String() string {
+	sign, mark := ">=", "ok    "
+	if v.atMost {
+		sign = "<="
+	}
+	if !v.met(1) {
+		mark = "MISSED"
+	}
+	if v.err != "" {
+		return fmt.Sprintf("%s %s: not measured, goal %s %s", mark, v.what, sign, number(v.goal))
+	}
+	return fmt.Sprintf("%s %s = %s, goal %s %s", mark, v.what, number(v.reached), sign, number(v.goal))
+}
+
+// summary counts the goals.
+func summary(all []measured) string {
+	met, missed := 0, []string{}
+	for _, m := range all {
+		for _, v := range m.verdicts() {
+			if v.met(1) {
+				met++
+			} else {
+				missed = append(missed, m.name+": "+v.what)
+			}
+		}
+	}
+	s := fmt.Sprintf("%d of %d goals are met", met, met+len(missed))
+	if len(missed) > 0 {
+		s += "; not " + strings.Join(missed, ", ")
+	}
+	return s + "."
+}

@@ -1,0 +1,55 @@
+package main
+
+import "time"
+
+// micros is d in microseconds.
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// A verdict is one goal and what was reached.
+type verdict struct {
+	what    string // "chanws / gws"
+	reached float64
+	goal    float64
+	atMost  bool // the goal is a bound from above
+	err     string
+}
+
+// met tells whether the goal is reached; slack is the part of it that will do.
+func (v verdict) met(slack float64) bool {
+	if v.err != "" {
+		return false
+	}
+	if v.atMost {
+		return v.reached <= v.goal/slack
+	}
+	return v.reached >= v.goal*slack
+}
+
+// verdicts gives all goals of a row.
+func (m measured) verdicts() []verdict {
+	all, best := m.scores()
+	var list []verdict
+	for _, s := range all {
+		if !s.ours {
+			continue
+		}
+		add := func(against string, reached, goal float64, atMost bool) {
+			if goal > 0 {
+				list = append(list, verdict{s.name + against, reached, goal, atMost, s.err})
+			}
+		}
+		if best >= 0 {
+			add(" / "+all[best].name, s.ratio, s.goal, m.lowerIsBetter())
+		}
+		if s.name == "chanws" {
+			if s.toFloor > 0 {
+				add(" / floor", s.toFloor, m.toFloor, false)
+			}
+			add("", s.median, m.limit, true)
+		}
+		if s.name == "adapt" {
+			add("", s.median, m.absolute, false)
+		}
+	}
+	return list
+}
