@@ -85,12 +85,12 @@ func parseFlags(args []string) (s settings, err error) {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if s.short && !given["rounds"] {
-		s.rounds = 3
+		s.rounds = 5
 	}
 	if s.short && !given["duration"] {
-		s.duration = 80 * time.Millisecond
+		s.duration = 60 * time.Millisecond
 	}
-	s.curves = !s.short && !given["rows"]
+	s.curves = !s.short
 	s.progress = io.Discard
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 		s.progress = os.Stderr
@@ -113,6 +113,23 @@ func run(s settings, out io.Writer) (bool, error) {
 		all = append(all, m)
 		for _, v := range m.verdicts() {
 			well = well && v.met(0.5)
+		}
+	}
+	var grown [][]measured
+	growing := curves()
+	for i, c := range growing {
+		grown = append(grown, nil)
+		for _, r := range c.rows {
+			if s.curves && (s.rows.String() == "" || s.rows.MatchString(r.name)) {
+				m := measureRow(r, s)
+				m.printRow(out)
+				grown[i] = append(grown[i], m)
+			}
+		}
+	}
+	if s.out != "" {
+		if err := writeDocs(s.out, s, all, growing, grown); err != nil {
+			return false, err
 		}
 	}
 	fmt.Fprintf(out, "\n%s %s\n", summary(all), time.Since(began).Round(time.Second))

@@ -20,7 +20,8 @@ const (
 type meter struct {
 	phase    *atomic.Int32
 	replies  atomic.Int64
-	sampling int // every so many calls of sent a reply is timed
+	sampling int   // every so many calls of sent a reply is timed
+	window   int64 // replies that are awaited at a time
 
 	want    []byte // what a reply must be
 	wrong   error
@@ -33,7 +34,10 @@ type meter struct {
 }
 
 func newMeter(phase *atomic.Int32, w workload) *meter {
-	m := &meter{phase: phase, sampling: 8, want: w.payload()}
+	m := &meter{phase: phase, sampling: 8, window: int64(w.Window), want: w.payload()}
+	if w.Client {
+		m.sampling = 512 // it is called for every message
+	}
 	if w.Size*w.Window >= 16<<10 {
 		m.sampling = 1
 	}
@@ -68,7 +72,7 @@ func (m *meter) got(total int64) {
 func (m *meter) count(reply []byte) {
 	n := m.replies.Load() + 1
 	m.got(n)
-	m.sent(n + 1)
+	m.sent(n + m.window)
 	if n&63 == 1 && m.wrong == nil && !bytes.Equal(reply, m.want) {
 		m.wrong = fmt.Errorf("reply is not what was sent: %.40q", reply)
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/http"
 
@@ -9,30 +11,46 @@ import (
 	"github.com/gobwas/ws/wsutil"
 )
 
-// serveGobwas is the echo server at the top of the package's README.
+// serveGobwas is the echo server at the top of the package's README, without any
+// buffer: little memory and many calls to the operating system.
 func serveGobwas(l net.Listener, w workload) error {
+	return serveGobwasOn(l, w, func(c net.Conn, _ *bufio.ReadWriter) (io.ReadWriter, func() error) {
+		return c, func() error { return nil }
+	})
+}
+
+// serveGobwasBuffered is the same on the buffers that UpgradeHTTP gives beside the
+// connection: its fastest way to echo small messages.
+func serveGobwasBuffered(l net.Listener, w workload) error {
+	return serveGobwasOn(l, w, func(_ net.Conn, b *bufio.ReadWriter) (io.ReadWriter, func() error) {
+		return b, b.Flush
+	})
+}
+
+func serveGobwasOn(l net.Listener, w workload, stream func(net.Conn, *bufio.ReadWriter) (io.ReadWriter, func() error)) error {
 	return serveHTTP(l, func(rw http.ResponseWriter, r *http.Request) {
-		c, _, _, err := ws.UpgradeHTTP(r, rw)
+		c, buffers, _, err := ws.UpgradeHTTP(r, rw)
 		if err != nil {
 			return
 		}
 		go func() {
 			defer c.Close()
+			rw, flush := stream(c, buffers)
 			if w.Job == push {
 				p := w.payload()
-				for wsutil.WriteServerMessage(c, ws.OpBinary, p) == nil {
+				for wsutil.WriteServerMessage(rw, ws.OpBinary, p) == nil && flush() == nil {
 				}
 				return
 			}
 			for {
-				p, op, err := wsutil.ReadClientData(c)
+				p, op, err := wsutil.ReadClientData(rw)
 				if err != nil {
 					return
 				}
 				if w.Job == sink && p[0] != mark {
 					continue
 				}
-				if wsutil.WriteServerMessage(c, op, p) != nil {
+				if wsutil.WriteServerMessage(rw, op, p) != nil || flush() != nil {
 					return
 				}
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"regexp"
 )
 
 // A peer is a library, or another way to handle the same frames.
@@ -13,6 +12,7 @@ type peer struct {
 	version string // module path, for the table
 	ours    bool   // chanws or adapt: measured against the others
 	floor   bool   // no library at all
+	quick   bool   // the ones that are the best peer in some row, for a short run
 
 	// serve does the workload's job for every connection of the listener, which
 	// does TLS already where it is asked for.
@@ -26,11 +26,12 @@ type peer struct {
 // peers is everything there is to measure, in the order of the table.
 var peers = []peer{
 	{name: "floor", floor: true, serve: serveFloor},
-	{name: "gorilla", version: "github.com/gorilla/websocket", serve: serveGorilla, client: clientGorilla, deflates: true},
+	{name: "gorilla", version: "github.com/gorilla/websocket", serve: serveGorilla, client: clientGorilla, quick: true, deflates: true},
 	{name: "coder", version: "github.com/coder/websocket", serve: serveCoder, client: clientCoder, deflates: true},
 	{name: "nhooyr", version: "nhooyr.io/websocket", serve: serveNhooyr, client: clientNhooyr},
 	{name: "gobwas", version: "github.com/gobwas/ws", serve: serveGobwas, client: clientGobwas},
-	{name: "gws", version: "github.com/lxzan/gws", serve: serveGws, client: clientGws, deflates: true},
+	{name: "gobwas-buf", version: "github.com/gobwas/ws", serve: serveGobwasBuffered, quick: true},
+	{name: "gws", version: "github.com/lxzan/gws", serve: serveGws, client: clientGws, quick: true, deflates: true},
 	{name: "chanws", version: "github.com/chanws/chanws", ours: true, serve: serveChanws, client: clientChanws, deflates: true},
 	{name: "adapt", version: "github.com/chanws/chanws/adapt", ours: true, serve: serveAdapt, deflates: true},
 }
@@ -46,11 +47,12 @@ func findPeer(name string) (peer, bool) {
 }
 
 // choosePeers gives those that take part in a row.
-func choosePeers(r row, only *regexp.Regexp) []peer {
+func choosePeers(r row, s settings) []peer {
 	var chosen []peer
 	for _, p := range peers {
 		switch {
-		case !only.MatchString(p.name),
+		case !s.servers.MatchString(p.name),
+			s.short && !p.ours && !p.quick && p.name != r.only && !(p.floor && r.toFloor > 0),
 			r.Client && p.client == nil,
 			r.Deflate && !p.deflates,
 			p.name == "adapt" && !r.adapt(),

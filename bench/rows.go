@@ -14,10 +14,11 @@ type row struct {
 	absolute            float64 // goal of adapt in messages a second
 	limit               float64 // goal of chanws that is no ratio but a number
 	only                string  // the one peer to compare with
+	growth              bool    // a point of a curve, without goals
 }
 
 // adapt tells whether the callbacks take part.
-func (r row) adapt() bool { return r.callbacks > 0 || r.absolute > 0 }
+func (r row) adapt() bool { return r.callbacks > 0 || r.absolute > 0 || r.growth }
 
 // rows are the workloads of the table, in its order.
 var rows = []row{
@@ -58,7 +59,7 @@ var rows = []row{
 // once is how many rounds a row needs: what does not depend on the machine's mood is
 // measured less often.
 func (r row) rounds(n int) int {
-	if r.metric == memory || r.metric == allocs {
+	if r.metric == memory || r.metric == allocs || r.growth {
 		return min(n, 3)
 	}
 	return n

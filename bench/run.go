@@ -25,16 +25,17 @@ type measured struct {
 	row
 	peers   []peer
 	results [][]result // by peer, then by round
+	short   bool
 }
 
 // measureRow starts all servers of a row and measures them in turn, round after round,
 // so that a moment in which the machine does something else hits each of them alike.
 func measureRow(r row, s settings) measured {
-	m := measured{row: r, peers: choosePeers(r, s.servers)}
+	m := measured{row: r, peers: choosePeers(r, s), short: s.short}
 	m.results = make([][]result, len(m.peers))
 	rounds, w := r.rounds(s.rounds), r.timed(s.duration)
 	if s.short && w.Idle {
-		w.Conns = 500
+		w.Conns, rounds = 500, 1
 	}
 	m.workload = w
 	servers := make([]*server, len(m.peers))
@@ -69,7 +70,8 @@ func measureRow(r row, s settings) measured {
 
 // failedAlready tells whether a peer cannot do a row, so that another round is of no use.
 func failedAlready(results []result) bool {
-	return len(results) > 0 && results[len(results)-1].Err != ""
+	n := len(results)
+	return n == 1 && results[0].Err != "" || n > 1 && results[n-1].Err != "" && results[n-2].Err != ""
 }
 
 // serverFor starts the server that a peer is measured with.

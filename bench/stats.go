@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // median of the numbers; 0 of none.
 func median(x []float64) float64 {
@@ -36,6 +39,7 @@ type score struct {
 	p50, p99    float64 // microseconds
 	cpu         float64 // microseconds a message
 	allocs      float64 // a message
+	mib         float64 // heap and stacks at the end, garbage included
 	compression float64
 	err         string
 }
@@ -46,7 +50,7 @@ func (m metric) value(r result, w workload) float64 {
 	case memory:
 		return (float64(r.Idle.Memory) - float64(r.Before.Memory)) / float64(w.Conns)
 	case allocs:
-		return r.allocs()
+		return math.Round(r.allocs()*10) / 10 // a collection and the questions allocate a little, too
 	}
 	return r.rate()
 }
@@ -79,6 +83,7 @@ func (m measured) scores() (all []score, best int) {
 		s.p99 = each(func(r result) float64 { return micros(r.P99) })
 		s.cpu = each(func(r result) float64 { return micros(r.cpu()) })
 		s.allocs = each(result.allocs)
+		s.mib = each(func(r result) float64 { return float64(r.End.Memory) / (1 << 20) })
 		s.compression = each(func(r result) float64 { return r.Compression })
 		all = append(all, s)
 		switch {
@@ -93,7 +98,7 @@ func (m measured) scores() (all []score, best int) {
 		if best >= 0 {
 			all[i].ratio = median(ratios(all[i].values, all[best].values))
 		}
-		if floor >= 0 {
+		if floor >= 0 && !m.lowerIsBetter() {
 			all[i].toFloor = median(ratios(all[i].values, all[floor].values))
 		}
 		all[i].goal = m.goal(all[i].peer)

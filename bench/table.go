@@ -39,7 +39,7 @@ func (m measured) printRow(out io.Writer) {
 	all, best := m.scores()
 	fmt.Fprintf(out, "\n%s  (-rows '^%s$')\n", m.title, m.name)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\t%s\tto the best peer\tto the floor\tp50 µs\tp99 µs\tCPU µs\tallocs\t", m.metric)
+	fmt.Fprintf(t, "\t%s\tto the best peer\tto the floor\tp50 µs\tp99 µs\tCPU µs\tallocs\tMiB\t", m.metric)
 	if m.Deflate {
 		fmt.Fprint(t, "compressed to\t")
 	}
@@ -50,11 +50,12 @@ func (m measured) printRow(out io.Writer) {
 			name += "*"
 		}
 		if s.err != "" {
-			fmt.Fprintf(t, "%s\tfailed: %s\n", name, s.err)
+			reason, _, _ := strings.Cut(s.err, "\n")
+			fmt.Fprintf(t, "%s\tfailed: %s\n", name, reason)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t", name, number(s.median), orDash(s.ratio), orDash(s.toFloor),
-			orDash(s.p50), orDash(s.p99), orDash(s.cpu), number(s.allocs))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t", name, number(s.median), orDash(s.ratio), orDash(s.toFloor),
+			orDash(s.p50), orDash(s.p99), orDash(s.cpu), number(s.allocs), orDash(s.mib))
 		if m.Deflate {
 			fmt.Fprintf(t, "%s\t", orDash(s.compression))
 		}
