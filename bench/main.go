@@ -10,6 +10,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -81,6 +82,9 @@ func parseFlags(args []string) (s settings, err error) {
 	}
 	if s.servers, err = regexp.Compile(*servers); err != nil {
 		return s, err
+	}
+	if s.rounds < 1 || s.duration <= 0 {
+		return s, errors.New("-rounds and -duration must be more than nothing")
 	}
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })

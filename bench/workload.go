@@ -49,9 +49,6 @@ type workload struct {
 	Profile  string // file for a CPU profile of the measured process
 }
 
-// messages is how many messages are under way on a connection.
-func (w workload) messages() int { return w.Window * w.Batch }
-
 // payload is what every message of the workload consists of.
 func (w workload) payload() []byte {
 	if w.Deflate {
