@@ -49,6 +49,46 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkDecode is all that a received frame costs without the socket: header,
+// rules, unmasking and a copy for the user.
+func BenchmarkDecode(b *testing.B) {
+	for _, size := range payloadSizes {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			h := frame.Header{Fin: true, Opcode: frame.Binary, Masked: true, Key: 0x12345678, Length: int64(size)}
+			wire := append(h.Append(nil), make([]byte, size)...)
+			s := frame.Sequence{FromClient: true}
+			var sink []byte
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				h, n, err := frame.Parse(wire)
+				if err != nil || s.Next(h) != nil {
+					b.Fatal(err)
+				}
+				sink = make([]byte, h.Length)
+				frame.MaskTo(sink, wire[n:], h.Key)
+			}
+			_ = sink
+		})
+	}
+}
+
+// BenchmarkEncode is all that a frame of a server costs without the socket.
+func BenchmarkEncode(b *testing.B) {
+	for _, size := range payloadSizes {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			payload := make([]byte, size)
+			buf := make([]byte, 0, frame.MaxHeaderSize+size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				h := frame.Header{Fin: true, Opcode: frame.Binary, Length: int64(size)}
+				buf = append(h.Append(buf[:0]), payload...)
+			}
+		})
+	}
+}
+
 func BenchmarkSequence(b *testing.B) {
 	s := frame.Sequence{FromClient: true}
 	b.ReportAllocs()
