@@ -123,7 +123,7 @@ func (m measured) writeDetails(b *strings.Builder) {
 	if m.Deflate {
 		extra, rule = " compressed to |", "--:|"
 	}
-	fmt.Fprintf(b, "| | %s | to the best peer | to the floor | p50 µs | p99 µs | CPU µs | allocations | MiB |%s\n|---|--:|--:|--:|--:|--:|--:|--:|--:|%s\n", m.metric, extra, rule)
+	fmt.Fprintf(b, "| | %s | to the best peer | to the floor | p50 µs | p99 µs | CPU µs | allocations | reads | writes | MiB |%s\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|%s\n", m.metric, extra, rule)
 	for i, s := range scores {
 		name := s.name
 		if i == best {
@@ -134,8 +134,8 @@ func (m measured) writeDetails(b *strings.Builder) {
 			fmt.Fprintf(b, "| %s | %s |\n", name, reason)
 			continue
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |", name, number(s.median), orDash(s.ratio), orDash(s.toFloor),
-			orDash(s.p50), orDash(s.p99), orDash(s.cpu), number(s.allocs), orDash(s.mib))
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |", name, number(s.median), orDash(s.ratio), orDash(s.toFloor),
+			orDash(s.p50), orDash(s.p99), orDash(s.cpu), number(s.allocs), orDash(s.reads), orDash(s.writes), orDash(s.mib))
 		if m.Deflate {
 			fmt.Fprintf(b, " %s |", orDash(s.compression))
 		}

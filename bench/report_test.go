@@ -92,7 +92,7 @@ func TestTheDocumentOfTheRepositoryHasTheMarks(t *testing.T) {
 }
 
 func TestNumbers(t *testing.T) {
-	for x, want := range map[float64]string{0: "0", 0.234: "0.23", 12.34: "12.3", 123.4: "123", 1234: "1 234", 1234567: "1 234 567"} {
+	for x, want := range map[float64]string{0: "0", 0.0123: "0.012", 0.0001: "0", 0.234: "0.23", 12.34: "12.3", 123.4: "123", 1234: "1 234", 1234567: "1 234 567"} {
 		require.Equal(t, want, number(x))
 	}
 	require.Equal(t, "-", orDash(0))

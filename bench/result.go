@@ -36,6 +36,12 @@ func (r result) allocs() float64 {
 	return float64(r.End.Mallocs-r.Begin.Mallocs) / float64(max(1, r.Messages))
 }
 
+// calls is how often the measured process reads and writes a message.
+func (r result) calls() (reads, writes float64) {
+	n := float64(max(1, r.Messages))
+	return float64(r.End.Reads-r.Begin.Reads) / n, float64(r.End.Writes-r.Begin.Writes) / n
+}
+
 // The words of the children's protocol, each a line; JSON may follow.
 const (
 	wordListening = "listening" // server: and the address

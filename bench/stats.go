@@ -39,6 +39,8 @@ type score struct {
 	p50, p99    float64 // microseconds
 	cpu         float64 // microseconds a message
 	allocs      float64 // a message
+	reads       float64 // calls of the operating system a message
+	writes      float64
 	mib         float64 // heap and stacks at the end, garbage included
 	compression float64
 	err         string
@@ -83,6 +85,8 @@ func (m measured) scores() (all []score, best int) {
 		s.p99 = each(func(r result) float64 { return micros(r.P99) })
 		s.cpu = each(func(r result) float64 { return micros(r.cpu()) })
 		s.allocs = each(result.allocs)
+		s.reads = each(func(r result) float64 { reads, _ := r.calls(); return reads })
+		s.writes = each(func(r result) float64 { _, writes := r.calls(); return writes })
 		s.mib = each(func(r result) float64 { return float64(r.End.Memory) / (1 << 20) })
 		s.compression = each(func(r result) float64 { return r.Compression })
 		all = append(all, s)

@@ -12,8 +12,10 @@ import (
 // number prints three digits, and thousands apart.
 func number(x float64) string {
 	switch a := math.Abs(x); {
-	case a == 0:
+	case a < 0.001:
 		return "0"
+	case a < 0.1:
+		return strconv.FormatFloat(x, 'f', 3, 64)
 	case a < 10:
 		return strconv.FormatFloat(x, 'f', 2, 64)
 	case a < 100:
@@ -39,7 +41,7 @@ func (m measured) printRow(out io.Writer) {
 	all, best := m.scores()
 	fmt.Fprintf(out, "\n%s  (-rows '^%s$')\n", m.title, m.name)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\t%s\tto the best peer\tto the floor\tp50 µs\tp99 µs\tCPU µs\tallocs\tMiB\t", m.metric)
+	fmt.Fprintf(t, "\t%s\tto the best peer\tto the floor\tp50 µs\tp99 µs\tCPU µs\tallocs\treads\twrites\tMiB\t", m.metric)
 	if m.Deflate {
 		fmt.Fprint(t, "compressed to\t")
 	}
@@ -54,8 +56,8 @@ func (m measured) printRow(out io.Writer) {
 			fmt.Fprintf(t, "%s\tfailed: %s\n", name, reason)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t", name, number(s.median), orDash(s.ratio), orDash(s.toFloor),
-			orDash(s.p50), orDash(s.p99), orDash(s.cpu), number(s.allocs), orDash(s.mib))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t", name, number(s.median), orDash(s.ratio), orDash(s.toFloor),
+			orDash(s.p50), orDash(s.p99), orDash(s.cpu), number(s.allocs), orDash(s.reads), orDash(s.writes), orDash(s.mib))
 		if m.Deflate {
 			fmt.Fprintf(t, "%s\t", orDash(s.compression))
 		}
