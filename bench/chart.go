@@ -66,13 +66,17 @@ func (s scale) at(v float64) float64 {
 	return s.from + (s.to-s.from)*math.Log(v/s.lo)/math.Log(s.hi/s.lo)
 }
 
-// powers gives the powers of ten within the scale.
-func (s scale) powers() []float64 {
-	var p []float64
-	for v := math.Pow(10, math.Ceil(math.Log10(s.lo)-1e-9)); v <= s.hi*(1+1e-9); v *= 10 {
-		p = append(p, v)
+// ticks gives 1, 2 and 5 times the powers of ten within the scale.
+func (s scale) ticks() []float64 {
+	var t []float64
+	for p := math.Pow(10, math.Floor(math.Log10(s.lo))); p <= s.hi; p *= 10 {
+		for _, v := range []float64{p, 2 * p, 5 * p} {
+			if v >= s.lo && v <= s.hi {
+				t = append(t, v)
+			}
+		}
 	}
-	return p
+	return t
 }
 
 // short prints a value of an axis: 10k, 16M.

@@ -26,7 +26,7 @@ func (c *canvas) drawBars(all []measured) {
 				ratio, goal = 1/ratio, 1/goal
 			}
 			if sc.err != "" || ratio == 0 {
-				note = "not measured"
+				note = "not yet"
 			} else {
 				from, to := s.at(1), s.at(ratio)
 				bars.rect(min(from, to), y, max(from, to)-min(from, to), bar, colours[sc.name])

@@ -23,13 +23,9 @@ func (c *canvas) drawCurve(cu curve, lines []line) {
 	}
 	y := scale{lo / 1.2, hi * 1.2, top + height, top}
 	c.text(16, c.height+4, "start", grey, cu.y)
-	for _, p := range y.powers() {
-		for _, v := range []float64{p, 2 * p, 5 * p} {
-			if v <= y.hi {
-				c.line(x.from, y.at(v), x.to, y.at(v), 1, faint)
-				c.text(x.from-6, y.at(v)+4, "end", grey, short(v))
-			}
-		}
+	for _, v := range y.ticks() {
+		c.line(x.from, y.at(v), x.to, y.at(v), 1, faint)
+		c.text(x.from-6, y.at(v)+4, "end", grey, short(v))
 	}
 	for _, v := range cu.xs {
 		c.line(x.at(v), top, x.at(v), top+height, 1, faint)
@@ -89,6 +85,9 @@ func sizeLabel(v float64) string {
 		return fmt.Sprintf("%dMi", n>>20)
 	case n >= 1<<10 && n%(1<<10) == 0:
 		return fmt.Sprintf("%dKi", n>>10)
+	}
+	if n < 100 {
+		return fmt.Sprint(n)
 	}
 	return number(v)
 }

@@ -35,7 +35,7 @@ func curves() []curve {
 }
 
 func (c *curve) add(x float64, r row) {
-	r.title = fmt.Sprintf("%s: %s %s", c.title, number(x), c.x)
+	r.title = fmt.Sprintf("%s: %s %s", c.title, sizeLabel(x), c.x)
 	r.metric = rate
 	r.growth = true
 	c.xs, c.rows = append(c.xs, x), append(c.rows, r)

@@ -47,7 +47,7 @@ func replaceBetween(text, table string) (string, error) {
 func markdown(s settings, rows []measured) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s; %d rounds of %s. %s\n\n", time.Now().Format("2 January 2006"), machine(), s.rounds, s.duration, summary(rows))
-	b.WriteString("| workload | best peer | | chanws | ratio | goal | adapt | ratio | goal | of the floor |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("| messages a second where nothing else is said | best peer | | chanws | ratio | goal | adapt | ratio | goal | of the floor |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, m := range rows {
 		m.writeSummary(&b)
 	}
@@ -71,12 +71,19 @@ func (m measured) writeSummary(b *strings.Builder) {
 	}
 	c, a := cells["chanws"], cells["adapt"]
 	floor := "-"
-	if m.toFloor > 0 {
+	switch {
+	case m.toFloor > 0:
 		floor = fmt.Sprintf("%s (goal %s)", orDash(c.toFloor), number(m.toFloor))
+	case m.Window >= 100: // elsewhere waiting is what takes the time
+		floor = orDash(c.toFloor)
+	}
+	title := m.title
+	if m.metric != rate {
+		title += ", " + string(m.metric)
 	}
 	goal := m.goalCell("chanws")
 	adaptGoal := m.goalCell("adapt")
-	fmt.Fprintf(b, "| %s, %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", m.title, m.metric, name, value,
+	fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", title, name, value,
 		c.cell(), c.ratioCell(), goal, a.cell(), a.ratioCell(), adaptGoal, floor)
 }
 

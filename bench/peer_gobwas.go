@@ -28,14 +28,14 @@ func serveGobwasBuffered(l net.Listener, w workload) error {
 }
 
 func serveGobwasOn(l net.Listener, w workload, stream func(net.Conn, *bufio.ReadWriter) (io.ReadWriter, func() error)) error {
-	return serveHTTP(l, func(rw http.ResponseWriter, r *http.Request) {
-		c, buffers, _, err := ws.UpgradeHTTP(r, rw)
+	return serveHTTP(l, func(answer http.ResponseWriter, r *http.Request) {
+		c, buffers, _, err := ws.UpgradeHTTP(r, answer)
 		if err != nil {
 			return
 		}
+		rw, flush := stream(c, buffers) // here, so that what is not used is garbage
 		go func() {
 			defer c.Close()
-			rw, flush := stream(c, buffers)
 			if w.Job == push {
 				p := w.payload()
 				for wsutil.WriteServerMessage(rw, ws.OpBinary, p) == nil && flush() == nil {

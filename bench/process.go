@@ -30,7 +30,8 @@ func start(w workload, args ...string) (*process, error) {
 		return nil, err
 	}
 	cmd := exec.Command(self, append(args, string(spec))...)
-	cmd.Env = append(os.Environ(), childVariable+"=1")
+	// With the race detector a process would sleep for a second at its end.
+	cmd.Env = append(os.Environ(), childVariable+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

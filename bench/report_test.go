@@ -57,7 +57,7 @@ func TestChartIsWellFormedAndHasEverything(t *testing.T) {
 	}
 	require.Equal(t, 10, polylines, "five peers in two curves")
 	require.Contains(t, texts, "An <example> & more")
-	require.Contains(t, texts, "not measured")
+	require.Contains(t, texts, "not yet")
 	require.NotContains(t, svg, "NaN")
 	require.NotContains(t, svg, "Inf")
 	chart(rows, all, make([][]measured, len(all))) // without curves there is still a chart
@@ -99,6 +99,11 @@ func TestNumbers(t *testing.T) {
 	require.Equal(t, "64Ki", sizeLabel(64<<10))
 	require.Equal(t, "16Mi", sizeLabel(16<<20))
 	require.Equal(t, "1 000", sizeLabel(1000))
+}
+
+func TestTicksAreThereOnAnyScale(t *testing.T) {
+	require.Equal(t, []float64{2, 5, 10, 20}, scale{lo: 1.5, hi: 30}.ticks())
+	require.Equal(t, []float64{20000, 50000}, scale{lo: 11000, hi: 61000}.ticks())
 }
 
 func TestLabelsDoNotCoverEachOther(t *testing.T) {
