@@ -119,7 +119,7 @@ func loadMessages(addr string, w workload) error {
 		for _, c := range conns {
 			replies, bytes = replies+c.meter.replies.Load(), bytes+c.bytes
 		}
-		r.Compression = float64(bytes) / float64(replies*int64(w.Size))
+		r.Compression = float64(bytes) / float64(max(1, replies)*int64(w.Size))
 	}
 	return conclude(r, err)
 }

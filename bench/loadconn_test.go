@@ -52,32 +52,26 @@ func wrongServer(t *testing.T, reply func(payload []byte) []byte) string {
 	return l.Addr().String()
 }
 
-// runConn runs one connection of the load until it has had the wanted number of
-// replies, or has failed.
-func runConn(t *testing.T, addr string, w workload, replies int64) error {
+// runConn runs one connection of the load against a server that answers with reply. It
+// ends after so many messages, or when it has failed.
+func runConn(t *testing.T, w workload, messages int, reply func(payload []byte) []byte) error {
 	var phase atomic.Int32
-	m := newMeter(&phase, w)
-	c, err := openConn(addr, w, 0, m)
+	addr := wrongServer(t, func(payload []byte) []byte {
+		if messages--; messages == 0 {
+			phase.Store(ending)
+		}
+		return reply(payload)
+	})
+	c, err := openConn(addr, w, 0, newMeter(&phase, w))
 	require.NoError(t, err)
 	defer c.cut()
-	ended := make(chan error, 1)
-	go func() { ended <- c.run() }()
-	for {
-		select {
-		case err := <-ended:
-			return err
-		default:
-			if m.replies.Load() >= replies {
-				phase.Store(ending)
-			}
-		}
-	}
+	return c.run()
 }
 
 func TestTheLoadNoticesWrongReplies(t *testing.T) {
 	w := workload{Job: echo, Conns: 1, Size: 128, Window: 4, Batch: 1, Duration: time.Second}
 	same := func(p []byte) []byte { return p }
-	require.NoError(t, runConn(t, wrongServer(t, same), w, 100))
+	require.NoError(t, runConn(t, w, 100, same))
 
 	n := 0
 	late := func(p []byte) []byte {
@@ -86,15 +80,15 @@ func TestTheLoadNoticesWrongReplies(t *testing.T) {
 		}
 		return p
 	}
-	require.ErrorContains(t, runConn(t, wrongServer(t, late), w, 1000), "reply is wrong")
+	require.ErrorContains(t, runConn(t, w, 1000, late), "reply is wrong")
 
 	short := func(p []byte) []byte { return p[1:] }
-	require.ErrorContains(t, runConn(t, wrongServer(t, short), w, 100), "reply is wrong")
+	require.ErrorContains(t, runConn(t, w, 100, short), "reply is wrong")
 
 	// Someone who always sends the same is found out at the end.
 	known := w.payload()
 	constant := func([]byte) []byte { return known }
-	require.ErrorContains(t, runConn(t, wrongServer(t, constant), w, 100), "reply is not what was sent")
+	require.ErrorContains(t, runConn(t, w, 100, constant), "reply is not what was sent")
 }
 
 func TestTheLoadNoticesWrongCompressedReplies(t *testing.T) {

@@ -61,16 +61,20 @@ func TestPeersThatCompressDoSo(t *testing.T) {
 }
 
 func TestResultsHaveUsageOfTheMeasuredProcess(t *testing.T) {
-	for _, r := range rows[:1] {
-		m := measureRow(r, tinySettings("^(gorilla|floor)$"))
-		for i, p := range m.peers {
-			got := m.results[i][0]
-			require.Positive(t, got.Messages, p.name)
-			require.Positive(t, got.End.CPU-got.Begin.CPU, p.name)
-			require.Positive(t, got.P50, p.name)
-			require.GreaterOrEqual(t, got.P99, got.P50, p.name)
-		}
-		require.Greater(t, m.results[1][0].allocs(), 1.0, "gorilla allocates")
-		require.Less(t, m.results[0][0].allocs(), 1.0, "the floor does not")
+	s := tinySettings("^(gorilla|floor)$")
+	var floor, gorilla result
+	for floor.Samples == 0 || gorilla.Samples == 0 { // on a busy machine a server may have had no turn
+		s.duration *= 2
+		m := measureRow(rows[0], s)
+		floor, gorilla = m.results[0][0], m.results[1][0]
+		require.Empty(t, floor.Err+gorilla.Err)
 	}
+	for _, r := range []result{floor, gorilla} {
+		require.Positive(t, r.Messages)
+		require.Positive(t, r.End.CPU-r.Begin.CPU)
+		require.Positive(t, r.P50)
+		require.GreaterOrEqual(t, r.P99, r.P50)
+	}
+	require.Greater(t, gorilla.allocs(), 1.0)
+	require.Less(t, floor.allocs(), 1.0)
 }
