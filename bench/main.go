@@ -71,7 +71,7 @@ func parseFlags(args []string) (s settings, err error) {
 	servers := flags.String("servers", "", "measure only the servers whose `regexp` matches the name; chanws and adapt need a peer for a ratio")
 	flags.IntVar(&s.rounds, "rounds", 7, "how often each server is measured")
 	flags.DurationVar(&s.duration, "duration", 700*time.Millisecond, "how long each time")
-	flags.BoolVar(&s.short, "short", false, "a quick run of the ratios; exit status 1 if one is below half of its goal")
+	flags.BoolVar(&s.short, "short", false, "a quick run of the ratios; exit status 1 if one is below half of its goal, or of what is usual where docs/performance.md says that a goal is out of reach")
 	flags.StringVar(&s.profiles, "profiles", "", "write CPU profiles of the servers into this `directory`")
 	flags.StringVar(&s.out, "out", "", "write the table and the chart into this `directory`, as in -out docs")
 	if err := flags.Parse(args); err != nil {
@@ -138,7 +138,7 @@ func run(s settings, out io.Writer) (bool, error) {
 	}
 	for _, m := range all {
 		for _, v := range m.verdicts() {
-			if !v.met(grossly) && s.short {
+			if v.wayOff() && s.short {
 				fmt.Fprintf(out, "\nToo far below the goal: %s: %s", m.name, v)
 				well = false
 			}

@@ -82,6 +82,11 @@ func TestLessMemoryIsBetter(t *testing.T) {
 	require.True(t, v.met(0.5))
 	v.reached = 1.7
 	require.False(t, v.met(0.5), "more than twice the goal")
+	require.True(t, v.wayOff())
+	v.reach = 1
+	require.False(t, v.wayOff(), "what is usual counts where the goal is out of reach")
+	v.reached = 2.1
+	require.True(t, v.wayOff())
 }
 
 func TestWhatFailedMissesItsGoal(t *testing.T) {
