@@ -168,7 +168,12 @@ func exchange(t *testing.T, a arrangement, messages []dataMessage) {
 	require.EqualValues(t, len(messages), stats.MessagesSent)
 	require.EqualValues(t, len(messages), stats.MessagesReceived)
 	require.GreaterOrEqual(t, stats.FramesSent, frames)
-	require.GreaterOrEqual(t, stats.FramesReceived, frames)
+	switch {
+	case a.can(fragments | anyCut):
+		require.GreaterOrEqual(t, stats.FramesReceived, frames)
+	case a.can(fragments) && a.fragment > 0 && len(messages[len(messages)-1].data) > a.fragment:
+		require.Greater(t, stats.FramesReceived, uint64(len(messages)+1), "the peer makes fragments")
+	}
 	if a.fragment == 0 {
 		require.LessOrEqual(t, stats.FramesSent, frames+1, "one for each message, and the close frame")
 	}
@@ -177,6 +182,9 @@ func exchange(t *testing.T, a arrangement, messages []dataMessage) {
 func TestAPeersPingIsAnsweredAndDelivered(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, a arrangement) {
+		if !a.can(pings) {
+			return
+		}
 		c, p := a.connect(t)
 		for _, size := range []int{0, 1, 125} {
 			sent := bytes.Repeat([]byte("p"), size)
@@ -186,6 +194,9 @@ func TestAPeersPingIsAnsweredAndDelivered(t *testing.T) {
 			got := []byte(ev.(chanws.Ping))
 			if !a.ownPings {
 				require.Equal(t, string(sent), string(got))
+			}
+			if len(got) == 0 && a.hidesEmptyPongs && !a.server {
+				continue
 			}
 			ev = receive(t, p.inbox())
 			require.IsType(t, chanws.Pong{}, ev)
@@ -201,10 +212,12 @@ func TestAPeerAnswersPings(t *testing.T) {
 		for _, size := range []int{0, 1, 125} {
 			sent := bytes.Repeat([]byte("p"), size)
 			require.NoError(t, c.Write(t.Context(), chanws.Ping(sent)))
-			ev := receive(t, p.inbox())
-			require.IsType(t, chanws.Ping{}, ev)
-			require.Equal(t, string(sent), string(ev.(chanws.Ping)))
-			ev = receive(t, c.Events())
+			if !a.hidesPings {
+				ev := receive(t, p.inbox())
+				require.IsType(t, chanws.Ping{}, ev)
+				require.Equal(t, string(sent), string(ev.(chanws.Ping)))
+			}
+			ev := receive(t, c.Events())
 			require.IsType(t, chanws.Pong{}, ev)
 			require.Equal(t, string(sent), string(ev.(chanws.Pong)))
 		}
@@ -242,6 +255,9 @@ func TestAPeersCloseCodeAndReasonArriveAndAreAnswered(t *testing.T) {
 			cases = append(cases[:4:4], chanws.Close{Code: chanws.StatusNoStatusRcvd})
 		}
 		for _, sent := range cases {
+			if a.mayClose != nil && !a.mayClose(sent.Code) {
+				continue
+			}
 			t.Run(fmt.Sprint(int(sent.Code)), func(t *testing.T) {
 				t.Parallel()
 				c, p := a.connect(t)
@@ -287,6 +303,9 @@ func TestTheSubprotocolIsAgreedOn(t *testing.T) {
 func TestAPeerThatHangsUpIsAnUnexpectedEOF(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, a arrangement) {
+		if !a.can(dropping) {
+			return
+		}
 		c, p := a.connect(t)
 		p.drop()
 		_, err := c.Receive(t.Context())

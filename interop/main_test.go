@@ -12,12 +12,18 @@ import (
 // TestMain fails when a goroutine of a connection has survived the tests.
 func TestMain(m *testing.M) {
 	code := m.Run()
+	for _, end := range atExit {
+		end()
+	}
 	if survivors := awaitNoGoroutines("chanws/internal/pump."); survivors != "" && code == 0 {
 		fmt.Fprintf(os.Stderr, "goroutines of connections have survived:\n%s\n", survivors)
 		code = 1
 	}
 	os.Exit(code)
 }
+
+// atExit is called after the tests.
+var atExit []func()
 
 // awaitNoGoroutines gives the stacks in which function occurs, once there are none
 // or patience has run out.

@@ -3,7 +3,6 @@ package interop
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -26,6 +25,12 @@ type library struct {
 	dial    func(ctx context.Context, url string, set peerSettings) (peer, error)
 	upgrade func(w http.ResponseWriter, r *http.Request, set peerSettings) (peer, error)
 
+	// A library of another language has a program that start starts, and listens by
+	// itself instead of upgrading a request: accept waits for the next connection.
+	// One that has neither listen nor upgrade is no server.
+	start  func(t *testing.T)
+	listen func(ctx context.Context, t *testing.T, set peerSettings) (url string, accept func() peer)
+
 	// ownPings tells that the library chooses the payload of its pings.
 	ownPings bool
 	// answer is the code with which it answers a close.
@@ -34,10 +39,31 @@ type library struct {
 	hidesAnswer bool
 	// alwaysCloseCode tells that it sends no close frame without a code.
 	alwaysCloseCode bool
+	// hidesPings tells that its user does not see the pings that it answers.
+	hidesPings bool
+	// hidesEmptyPongs tells that as a server it hides pongs without a payload.
+	hidesEmptyPongs bool
+	// lacks is what it has no call for.
+	lacks lack
+	// mayClose tells which codes its user may close with; nil: any.
+	mayClose func(chanws.StatusCode) bool
 	// insists tells that as a server that knows subprotocols it refuses a client
 	// that offers none.
 	insists bool
 }
+
+// A lack is what a library cannot do.
+type lack int
+
+const (
+	pings     lack = 1 << iota // to send a ping
+	fragments                  // to choose the frames of a message
+	anyCut                     // to cut text inside a character
+	dropping                   // to close the socket
+)
+
+// can tells whether the library has what is asked for.
+func (l library) can(do lack) bool { return l.lacks&do == 0 }
 
 var libraries = []library{gorillaLibrary, coderLibrary, gwsLibrary, gobwasLibrary}
 
@@ -45,7 +71,8 @@ var libraries = []library{gorillaLibrary, coderLibrary, gwsLibrary, gobwasLibrar
 type peerSettings struct {
 	tls          *tls.Config // nil: plain
 	subprotocols []string
-	fragment     int // size of the frames that write makes; 0: one a message
+	fragment     int    // size of the frames that write makes; 0: one a message
+	deflate      string // parameters of permessage-deflate to offer or answer; "": none at all
 }
 
 // A peer is the other library's end of a connection. What it receives comes from
@@ -115,6 +142,7 @@ type arrangement struct {
 	fragment     int // of the peer
 	subprotocols []string
 	offered      []string // by the client
+	deflate      string   // of the peer
 }
 
 // connect makes a connection that ends with the test.
@@ -137,7 +165,7 @@ func (a arrangement) connect(t *testing.T) (*chanws.Conn, peer) {
 }
 
 func (a arrangement) connectToChanws(ctx context.Context, t *testing.T) (*chanws.Conn, peer) {
-	set := peerSettings{subprotocols: a.offered, fragment: a.fragment}
+	set := peerSettings{subprotocols: a.offered, fragment: a.fragment, deflate: a.deflate}
 	opts := &chanws.ListenOptions{Options: a.options, Subprotocols: a.subprotocols}
 	if a.secure {
 		opts.TLSConfig, set.tls = certified()
@@ -151,6 +179,9 @@ func (a arrangement) connectToChanws(ctx context.Context, t *testing.T) (*chanws
 }
 
 func (a arrangement) connectToPeer(ctx context.Context, t *testing.T) (*chanws.Conn, peer) {
+	if a.listen != nil {
+		return a.connectToForeign(ctx, t)
+	}
 	peers := make(chan peer, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := a.upgrade(w, r, peerSettings{subprotocols: a.subprotocols, fragment: a.fragment})
@@ -174,6 +205,19 @@ func (a arrangement) connectToPeer(ctx context.Context, t *testing.T) (*chanws.C
 	return c, receive(t, peers)
 }
 
+// connectToForeign connects to a library that listens by itself.
+func (a arrangement) connectToForeign(ctx context.Context, t *testing.T) (*chanws.Conn, peer) {
+	set := peerSettings{subprotocols: a.subprotocols, fragment: a.fragment, deflate: a.deflate}
+	opts := &chanws.DialOptions{Options: a.options, Subprotocols: a.offered}
+	if a.secure {
+		set.tls, opts.TLSConfig = certified()
+	}
+	url, accept := a.listen(ctx, t, set)
+	c, err := chanws.Dial(ctx, url, opts)
+	require.NoError(t, err)
+	return c, accept()
+}
+
 // receive takes one element of a channel within patience.
 func receive[T any](t *testing.T, ch <-chan T) T {
 	t.Helper()
@@ -187,31 +231,19 @@ func receive[T any](t *testing.T, ch <-chan T) T {
 	}
 }
 
-// certified gives the settings of a server with a certificate for 127.0.0.1, and of
-// a client that trusts it.
-func certified() (server, client *tls.Config) {
-	cert := certificate()
-	roots := x509.NewCertPool()
-	roots.AddCert(cert.Leaf)
-	return &tls.Config{Certificates: []tls.Certificate{cert}}, &tls.Config{RootCAs: roots}
-}
-
-// certificate is that of net/http/httptest.
-var certificate = sync.OnceValue(func() tls.Certificate {
-	s := httptest.NewTLSServer(nil)
-	defer s.Close()
-	cert := s.TLS.Certificates[0]
-	cert.Leaf = s.Certificate()
-	return cert
-})
-
 // eachWay runs test for every library, with chanws as the client and as the server,
 // plain and over TLS.
 func eachWay(t *testing.T, test func(*testing.T, arrangement)) {
 	for _, lib := range libraries {
 		t.Run(lib.name, func(t *testing.T) {
 			t.Parallel()
+			if lib.start != nil {
+				lib.start(t)
+			}
 			for _, server := range []bool{false, true} {
+				if !server && lib.upgrade == nil && lib.listen == nil {
+					continue
+				}
 				for _, secure := range []bool{false, true} {
 					name := []string{"chanws dials", "over plain TCP"}
 					if server {
