@@ -37,6 +37,18 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
+// guarded gives a command that ends with the tests, in whatever way they end: a shell
+// that kills its process group when standard input does. The program gets files as
+// the descriptors from 3 on.
+func guarded(command []string, files ...*os.File) (*exec.Cmd, error) {
+	const guard = `"$@" </dev/null & exec 3<&- 4<&-; cat >/dev/null; kill -KILL 0`
+	cmd := exec.Command("sh", append([]string{"-c", guard, "sh"}, command...)...)
+	cmd.ExtraFiles = files
+	// It is closed when the command has ended, or else when the tests have.
+	_, err := cmd.StdinPipe()
+	return cmd, err
+}
+
 // kill ends the program and all that it has started.
 func (p *process) kill() {
 	syscall.Kill(-p.Process.Pid, syscall.SIGKILL)
