@@ -9,8 +9,10 @@ usage() {
 
 	Runs every test and check of every module of this repository, from any
 	directory, on a machine that has Go, git and apt. What else is needed (a C
-	compiler for the race detector, Chromium) is installed through apt-get, if that
-	is allowed. It goes on after a failure, and exits with 1 if there was any.
+	compiler for the race detector, Chromium, and for the tests against others Node,
+	Python's websockets, libwebsockets, nginx and HAProxy) is installed through
+	apt-get and npm, if that is allowed. It goes on after a failure, and exits with 1
+	if there was any.
 
 	  --long   fuzz each target for a minute instead of 5 seconds, and run the
 	           lifecycle tests 200 times at GOMAXPROCS 1, 2 and 8:
@@ -20,6 +22,8 @@ usage() {
 	Environment:
 	  FUZZTIME=30s          how long to fuzz each target
 	  CHANWS_NO_BROWSER=1   leave out the tests in a browser
+	  CHANWS_NO_PEERS=1     leave out the tests against Node, Python, libwebsockets,
+	                        nginx and HAProxy
 	EOF
 }
 
@@ -89,13 +93,19 @@ within() {
 	"$@"
 }
 
-# install PACKAGE... installs packages of Debian.
+# install PACKAGE... installs packages of Debian. Servers among them are not started.
 install() {
-	local root=()
+	local root=() policy=/usr/sbin/policy-rc.d
 	if ((EUID != 0)); then
 		root=(sudo -n)
 	fi
 	"${root[@]}" apt-get update
+	if [[ ! -e $policy ]]; then
+		printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy"
+		"${root[@]}" chmod +x "$policy"
+		# The step is a shell of its own. The array is gone at its end.
+		trap "${root[*]} rm -f $policy" EXIT
+	fi
 	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
@@ -125,6 +135,46 @@ elif ! command -v chromium >/dev/null; then
 	else
 		export CHANWS_NO_BROWSER=1
 		report skipped 0 'tests in a browser' 'needs chromium, and neither root nor sudo is here to install it with apt-get'
+	fi
+fi
+
+# The programs that module interop runs against. Here a lack is a failure: only
+# CHANWS_NO_PEERS leaves those tests out.
+missing_peers() {
+	local packages=()
+	command -v node >/dev/null || packages+=(nodejs)
+	command -v npm >/dev/null || packages+=(npm)
+	/usr/bin/python3 -c 'import websockets' 2>/dev/null || packages+=(python3 python3-websockets)
+	command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || packages+=(nginx-light)
+	command -v haproxy >/dev/null || [[ -x /usr/sbin/haproxy ]] || packages+=(haproxy)
+	command -v cc >/dev/null || packages+=(gcc libc6-dev)
+	[[ -e /usr/include/libwebsockets.h ]] || packages+=(libwebsockets-dev)
+	echo "${packages[@]}"
+}
+
+# node_packages installs what package-lock.json says, unless it is there already.
+node_packages() {
+	cd interop/testdata/node
+	local installed=node_modules/.from-lock
+	cmp -s package-lock.json "$installed" && return
+	npm ci --ignore-scripts --no-audit --no-fund
+	cp package-lock.json "$installed"
+}
+
+if [[ ${CHANWS_NO_PEERS:-} == 1 ]]; then
+	report skipped 0 'tests against other peers' 'CHANWS_NO_PEERS=1'
+else
+	export PATH=$PATH:/usr/sbin
+	read -ra missing <<<"$(missing_peers)"
+	if ((${#missing[@]})) && may_install; then
+		step "install ${missing[*]}" install "${missing[@]}"
+		read -ra missing <<<"$(missing_peers)"
+	fi
+	if ((${#missing[@]})); then
+		export CHANWS_NO_PEERS=1
+		report FAIL 0 'tests against other peers' "needs ${missing[*]}; CHANWS_NO_PEERS=1 leaves these tests out"
+	else
+		step 'npm ci for the peers of Node' node_packages
 	fi
 fi
 
