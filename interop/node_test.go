@@ -30,11 +30,12 @@ func startNode(t *testing.T) {
 }
 
 var nodeWsLibrary = library{
-	name:   "Node's ws",
-	start:  startNode,
-	dial:   node.dial("ws"),
-	listen: node.listen,
-	answer: same,
+	name:       "Node's ws",
+	start:      startNode,
+	dial:       node.dial("ws"),
+	listen:     node.listen,
+	compresses: true,
+	answer:     same,
 }
 
 var nodeWebSocketLibrary = library{

@@ -45,6 +45,8 @@ type library struct {
 	hidesEmptyPongs bool
 	// lacks is what it has no call for.
 	lacks lack
+	// compresses tells that it takes peerSettings.deflate.
+	compresses bool
 	// mayClose tells which codes its user may close with; nil: any.
 	mayClose func(chanws.StatusCode) bool
 	// insists tells that as a server that knows subprotocols it refuses a client
@@ -56,10 +58,11 @@ type library struct {
 type lack int
 
 const (
-	pings     lack = 1 << iota // to send a ping
-	fragments                  // to choose the frames of a message
-	anyCut                     // to cut text inside a character
-	dropping                   // to close the socket
+	pings        lack = 1 << iota // to send a ping
+	fragments                     // to choose the frames of a message
+	anyCut                        // to cut text inside a character
+	dropping                      // to close the socket
+	deflateEdges                  // to compress a message that is empty or in fragments
 )
 
 // can tells whether the library has what is asked for.

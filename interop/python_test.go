@@ -25,6 +25,7 @@ var pythonLibrary = library{
 	},
 	dial:            python.dial(""),
 	listen:          python.listen,
+	compresses:      true,
 	answer:          same,
 	alwaysCloseCode: true,
 	lacks:           anyCut,

@@ -29,7 +29,7 @@ struct connection {
 };
 
 struct command {
-	char *op, *id, *url, *protocols, *deflate, *secure, *fragment, *binary, *code;
+	char *op, *id, *url, *protocols, *secure, *fragment, *binary, *code;
 	unsigned char *payload;
 	size_t size;
 };
@@ -200,7 +200,6 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 // new_vhost makes a place for a listener, or for a client with port CONTEXT_PORT_NO_LISTEN.
 static struct lws_vhost *new_vhost(const struct command *m, int port) {
 	struct lws_protocols *protocols = need(calloc(16, sizeof *protocols));
-	struct lws_extension *extensions = need(calloc(2, sizeof *extensions));
 	struct lws_context_creation_info info = {0};
 	int n = 0;
 	protocols[n++] = (struct lws_protocols){"peer", callback, 0, 64 << 10};
@@ -210,10 +209,6 @@ static struct lws_vhost *new_vhost(const struct command *m, int port) {
 			protocols[n++] = (struct lws_protocols){name, callback, 0, 64 << 10};
 	}
 	info.protocols = protocols;
-	if (m->deflate) {
-		extensions[0] = (struct lws_extension){"permessage-deflate", lws_extension_callback_pm_deflate, need(strdup(m->deflate))};
-		info.extensions = extensions;
-	}
 	info.port = port;
 	info.iface = "127.0.0.1";
 	info.vhost_name = need(strdup(m->id));
@@ -297,8 +292,8 @@ static void obey(const struct command *m) {
 
 // parse cuts the line into fields.
 static void parse(struct command *m, char *line) {
-	static const char *names[] = {"op", "id", "url", "protocols", "deflate", "secure", "fragment", "binary", "code"};
-	char **values[] = {&m->op, &m->id, &m->url, &m->protocols, &m->deflate, &m->secure, &m->fragment, &m->binary, &m->code}, *field;
+	static const char *names[] = {"op", "id", "url", "protocols", "secure", "fragment", "binary", "code"};
+	char **values[] = {&m->op, &m->id, &m->url, &m->protocols, &m->secure, &m->fragment, &m->binary, &m->code}, *field;
 	while ((field = strsep(&line, "\t"))) {
 		char *name = strsep(&field, "=");
 		if (!strcmp(name, "size")) m->size = strtoul(field, NULL, 10);
@@ -334,6 +329,7 @@ static void obey_input(void) {
 }
 
 int main(void) {
+	alarm(1200); // in case that it never gets to see the end of its input
 	struct lws_context_creation_info info = {0};
 	struct command none = {.id = "input"};
 	lws_set_log_level(LLL_ERR | LLL_WARN, NULL);
