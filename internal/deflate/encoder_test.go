@@ -1,0 +1,229 @@
+package deflate
+
+import (
+	"bytes"
+	"compress/flate"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// everyEncoder runs test for parameters of every kind.
+func everyEncoder(t *testing.T, test func(t *testing.T, bits int, takeover bool, level int)) {
+	for _, bits := range []int{8, 9, 12, 15} {
+		for _, takeover := range []bool{false, true} {
+			for _, level := range []int{1, 2, 4, 6, 9} {
+				t.Run(fmt.Sprintf("%d bits, takeover %v, level %d", bits, takeover, level), func(t *testing.T) {
+					t.Parallel()
+					test(t, bits, takeover, level)
+				})
+			}
+		}
+	}
+}
+
+// TestMessagesComeBack mixes what is sent compressed with what is not, which the
+// decoder never sees. The decoder accepts no distance beyond the window.
+func TestMessagesComeBack(t *testing.T) {
+	messages := conversation()
+	everyEncoder(t, func(t *testing.T, bits int, takeover bool, level int) {
+		e, d := NewEncoder(bits, takeover, level), NewDecoder(bits, takeover)
+		for i, message := range messages {
+			compressed, smaller := encode(e, message)
+			if !smaller {
+				require.Empty(t, compressed)
+				continue
+			}
+			require.LessOrEqual(t, len(compressed), len(message)+len(message)/1000+8)
+			got, err := d.Decode(compressed, 2<<20, none)
+			require.NoError(t, err, "message %d", i)
+			require.True(t, bytes.Equal(message, got), "message %d", i)
+		}
+	})
+}
+
+// TestTheStandardLibraryDecodes is what a peer does: one stream for a connection with
+// takeover, and for each message without.
+func TestTheStandardLibraryDecodes(t *testing.T) {
+	messages := conversation()
+	everyEncoder(t, func(t *testing.T, bits int, takeover bool, level int) {
+		e := NewEncoder(bits, takeover, level)
+		var wire bytes.Buffer
+		reader := flate.NewReader(&wire)
+		for i, message := range messages {
+			compressed, smaller := encode(e, message)
+			if !smaller {
+				continue
+			}
+			wire.Write(compressed)
+			wire.WriteString(tail)
+			got := make([]byte, len(message))
+			_, err := io.ReadFull(reader, got)
+			require.NoError(t, err, "message %d", i)
+			require.True(t, bytes.Equal(message, got), "message %d", i)
+			if !takeover {
+				wire.Reset()
+				reader.(flate.Resetter).Reset(&wire, nil)
+			}
+		}
+	})
+}
+
+func TestWhatDoesNotShrinkIsNotCompressed(t *testing.T) {
+	for _, takeover := range []bool{false, true} {
+		for _, size := range []int{0, 1, 2, 100, 1024, 10_000, 1 << 20} {
+			e := NewEncoder(15, takeover, 1)
+			prefix := []byte("before")
+			dst := append(make([]byte, 0, len(prefix)+Bound(size)), prefix...)
+			got, smaller := e.Encode(dst, randomOf(1, size))
+			require.Equal(t, size == 0, smaller, "%d", size)
+			if size > 0 {
+				require.Equal(t, "before", string(got))
+			}
+		}
+	}
+}
+
+// TestAMessageTakenBackLeavesNoTrace compares with an encoder that never saw it.
+func TestAMessageTakenBackLeavesNoTrace(t *testing.T) {
+	random := randomOf(1, 100_000)
+	for level := MinLevel; level <= MaxLevel; level++ {
+		e, d := NewEncoder(12, true, level), NewDecoder(12, true)
+		for i := range uint64(50) {
+			compressed, smaller := encode(e, jsonOf(i%5, 700))
+			require.True(t, smaller)
+			got, err := d.Decode(compressed, 1<<20, none)
+			require.NoError(t, err)
+			require.Equal(t, string(jsonOf(i%5, 700)), string(got))
+			if i >= 5 {
+				require.Less(t, len(compressed), 100, "the message is in the window still")
+			}
+			_, smaller = encode(e, random[int(i)*1000:][:700+10*int(i)])
+			require.False(t, smaller)
+			_, smaller = encode(e, random[:90_000])
+			require.False(t, smaller)
+		}
+	}
+}
+
+func TestTakeoverFindsWhatWasSaidBefore(t *testing.T) {
+	message := jsonOf(1, 1024)
+	for level := MinLevel; level <= MaxLevel; level++ {
+		with, without := NewEncoder(15, true, level), NewEncoder(15, false, level)
+		first, _ := encode(with, message)
+		second, _ := encode(with, message)
+		require.Less(t, len(second), 20)
+		for range 2 {
+			alone, _ := encode(without, message)
+			require.Equal(t, len(first), len(alone), "a message is compressed for itself")
+		}
+	}
+}
+
+func TestMoreEffortCompressesBetter(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		message []byte
+		least   float64 // of what the standard library saves at level 6
+	}{
+		{"JSON of 1 KiB", jsonOf(1, 1024), 0.99},
+		{"JSON of 100 KiB", jsonOf(1, 100<<10), 0.98},
+		{"text", textOf(1, 100<<10), 0.95},
+	} {
+		before := len(tc.message)
+		for _, level := range []int{1, 2, 4, 6, 9} {
+			compressed, smaller := encode(NewEncoder(15, false, level), tc.message)
+			require.True(t, smaller)
+			require.LessOrEqual(t, len(compressed), before+before/100, "%s at level %d", tc.name, level)
+			before = len(compressed)
+		}
+		saved := len(tc.message) - before
+		theirs := len(tc.message) - len(byStandard(t, 6, tc.message))
+		require.GreaterOrEqual(t, float64(saved), tc.least*float64(theirs), tc.name)
+	}
+}
+
+func TestAnEncoderHoldsOnlyItsWindow(t *testing.T) {
+	e := NewEncoder(15, false, 6)
+	encode(e, jsonOf(1, 100_000))
+	require.Nil(t, e.window, "without takeover")
+
+	e = NewEncoder(15, true, 1)
+	encode(e, jsonOf(1, 100))
+	require.Equal(t, 4<<10, cap(e.window.buf))
+	require.Nil(t, e.window.chain)
+	for range 100 {
+		encode(e, jsonOf(1, 10_000))
+	}
+	require.LessOrEqual(t, cap(e.window.buf), 48<<10)
+
+	e = NewEncoder(9, true, 6)
+	encode(e, jsonOf(1, 100_000))
+	require.LessOrEqual(t, cap(e.window.buf), 10<<10)
+	require.Len(t, e.window.chain, cap(e.window.buf))
+}
+
+func TestAMessageCostsNoAllocations(t *testing.T) {
+	message := jsonOf(1, 1024)
+	dst := make([]byte, 0, Bound(len(message)))
+	payload := make([]byte, 0, 2048)
+	reuse := func(int) []byte { return payload }
+	for _, takeover := range []bool{false, true} {
+		e, d := NewEncoder(15, takeover, 1), NewDecoder(15, takeover)
+		again := func() {
+			compressed, _ := e.Encode(dst, message)
+			_, err := d.Decode(compressed, 1<<20, reuse)
+			require.NoError(t, err)
+		}
+		fewest := 1.0
+		for range 100 { // now and then a pool is empty
+			fewest = min(fewest, testing.AllocsPerRun(1, again))
+		}
+		require.Zero(t, fewest)
+	}
+}
+
+func TestCodesAreCompleteAndNotTooLong(t *testing.T) {
+	var b codeBuilder
+	var c code
+	for _, tc := range []struct {
+		name  string
+		n     int
+		limit int
+		of    func(i int) uint32
+	}{
+		{"nothing", litCodes, maxBits, func(int) uint32 { return 0 }},
+		{"one symbol", litCodes, maxBits, func(i int) uint32 { return uint32(max(0, i-284)) }},
+		{"all the same", litCodes, maxBits, func(int) uint32 { return 1 }},
+		{"as steep as can be", litCodes, maxBits, func(i int) uint32 { return 1 << (i % 16) }},
+		{"Fibonacci", 22, maxBits, func(i int) uint32 {
+			a, b := uint32(1), uint32(1)
+			for range i {
+				a, b = b, a+b
+			}
+			return a
+		}},
+		{"a steep precode", precodes, maxPrecodeBits, func(i int) uint32 { return 1 << i / 3 }},
+		{"random", distCodes, maxBits, func(i int) uint32 { return uint32(randomOf(uint64(i), 1)[0]) }},
+	} {
+		frequencies := make([]uint32, tc.n)
+		for i := range frequencies {
+			frequencies[i] = tc.of(i)
+		}
+		c.build(&b, frequencies, tc.limit)
+		kraft := 0
+		for symbol, length := range c.lengths[:tc.n] {
+			require.LessOrEqual(t, int(length), tc.limit, tc.name)
+			if length > 0 {
+				kraft += 1 << (maxBits - length)
+			}
+			require.False(t, frequencies[symbol] > 0 && length == 0, tc.name)
+		}
+		require.Equal(t, 1<<maxBits, kraft, tc.name)
+		var decoding table
+		decoding.entries = make([]uint32, litTableSize)
+		require.True(t, decoding.build(c.lengths[:tc.n], litMeaning[:], litTableBits), tc.name)
+	}
+}
