@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +27,7 @@ type ClientOptions struct {
 	Cookies            []*http.Cookie
 	Subprotocols       []string
 	RequireSubprotocol bool
+	Deflate            *DeflateOffer // nil: none
 	HTTPClient         *http.Client
 	TLSConfig          *tls.Config
 	// Timeout bounds the whole handshake. 0: none.
@@ -139,8 +139,9 @@ type dialer struct {
 	base    http.RoundTripper
 	sockets sockets
 
-	sent   *http.Request  // of the latest attempt
-	answer *http.Response // to it, or nil
+	sent    *http.Request  // of the latest attempt
+	answer  *http.Response // to it, or nil
+	deflate *Deflate       // that the answer agrees to
 
 	mu    sync.Mutex // a foreign transport may trace from anywhere
 	conns []net.Conn // that the latest attempt's trace has named
@@ -198,12 +199,15 @@ func (d *dialer) RoundTrip(given *http.Request) (*http.Response, error) {
 	d.sent, d.answer = nil, nil
 	d.forgetConns()
 	req := given.Clone(given.Context()) // a RoundTripper must not change what it is given
-	// The offer of permessage-deflate, RFC 7692, will go into req.Header here.
+	if d.options.Deflate != nil {
+		req.Header.Set(extensionsHeader, d.options.Deflate.String())
+	}
 	if d.options.Authorize != nil {
+		before := req.Header.Clone()
 		if err := d.options.Authorize(req.Context(), req); err != nil {
 			return nil, fmt.Errorf("authorize: %w", err)
 		}
-		if err := sameHandshake(given.Header, req.Header); err != nil {
+		if err := sameHandshake(before, req.Header); err != nil {
 			return nil, fmt.Errorf("authorize: %w", err)
 		}
 		switch req.URL.Scheme { // net/http knows no other names
@@ -264,15 +268,15 @@ func (sealed) Close() error              { return nil }
 
 // verify checks what nhooyr does not: RFC 6455 section 4.1, steps 5 and 6 on the
 // answer, strictly.
-func (d *dialer) verify() error {
+func (d *dialer) verify() (err error) {
 	h := d.answer.Header
 	for _, name := range []string{"Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"} {
 		if n := len(h.Values(name)); n > 1 {
 			return fmt.Errorf("the server sent %d %s headers", n, name)
 		}
 	}
-	if ext := strings.Join(h.Values("Sec-WebSocket-Extensions"), ", "); ext != "" {
-		return fmt.Errorf("the server chose the extension %q, which was not offered", ext)
+	if d.deflate, err = d.options.Deflate.accept(h); err != nil {
+		return err
 	}
 	offered := d.options.Subprotocols
 	chosen := h.Get("Sec-WebSocket-Protocol")
@@ -331,6 +335,7 @@ func (d *dialer) takeBack(ctx context.Context) (*Stream, error) {
 		Conn:        conn,
 		Buffered:    ahead,
 		Subprotocol: resp.Header.Get("Sec-WebSocket-Protocol"),
+		Deflate:     d.deflate,
 		Request:     resp.Request,
 		Response:    &resp,
 	}, nil

@@ -17,6 +17,8 @@ type Stream struct {
 	Buffered []byte
 	// Subprotocol is the one that was negotiated, or "".
 	Subprotocol string
+	// Deflate is how messages may be compressed, or nil.
+	Deflate *Deflate
 	// Request is the upgrade request, without a body.
 	Request *http.Request
 	// Response is the server's answer, on the client only, without a body.

@@ -137,11 +137,17 @@ func (o *ClientOptions) checkSubprotocols() error {
 
 // sameHandshake tells whether Authorize has left the handshake alone.
 func sameHandshake(before, after http.Header) error {
-	for _, name := range []string{
+	names := []string{
 		"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
 		"Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
-	} {
+	}
+	for _, name := range names {
 		if !slices.Equal(before.Values(name), after.Values(name)) {
+			return fmt.Errorf("the header %s belongs to the handshake", name)
+		}
+	}
+	for name := range after { // net/http would send it as it is written
+		if name != http.CanonicalHeaderKey(name) && slices.ContainsFunc(names, func(s string) bool { return strings.EqualFold(s, name) }) {
 			return fmt.Errorf("the header %s belongs to the handshake", name)
 		}
 	}

@@ -19,7 +19,8 @@ import (
 type ServerOptions struct {
 	Subprotocols []string
 	Origins      []string
-	Header       http.Header // added to the 101
+	Header       http.Header    // added to the 101
+	Deflate      *DeflatePolicy // nil: no compression
 }
 
 // A Server accepts opening handshakes, RFC 6455 section 4.2. It is safe for
@@ -28,6 +29,7 @@ type Server struct {
 	subprotocols []string
 	origins      originPolicy
 	header       http.Header
+	deflate      *DeflatePolicy
 }
 
 // A Refusal is an answer other than 101.
@@ -81,7 +83,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 			header.Add(name, v)
 		}
 	}
-	return &Server{subprotocols: slices.Clone(o.Subprotocols), origins: origins, header: header}, nil
+	return &Server{subprotocols: slices.Clone(o.Subprotocols), origins: origins, header: header, deflate: o.Deflate}, nil
 }
 
 // Accept answers the upgrade request r. authorize, which may be nil, is called
@@ -119,9 +121,9 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, authorize func(*
 // switchProtocols takes the connection from the HTTP server and writes the 101.
 func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Stream, error) {
 	subprotocol := s.selectSubprotocol(r)
+	deflate, extensions := s.selectDeflate(r)
 	// nhooyr sees nothing but what it has to answer. What has been negotiated here
-	// (extensions, one day: the client's offer is in r, the answer belongs into
-	// takeover.added) needs no second opinion.
+	// needs no second opinion.
 	plain := r.WithContext(r.Context())
 	plain.Header = http.Header{
 		"Connection":            {"Upgrade"},
@@ -137,6 +139,9 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Strea
 	}
 
 	t := &takeover{before: answerHeader(w.Header(), s.header), header: make(http.Header)}
+	if extensions != "" {
+		t.before.Set(extensionsHeader, extensions)
+	}
 	if err := t.hijack(w); err != nil {
 		return nil, Refuse(w, *noHijack(err))
 	}
@@ -157,7 +162,7 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Strea
 		t.conn.Close()
 		return nil, fmt.Errorf("after the hijack: %w", err)
 	}
-	return &Stream{Conn: t.conn, Buffered: t.buffered, Subprotocol: subprotocol, Request: bare(r)}, nil
+	return &Stream{Conn: t.conn, Buffered: t.buffered, Subprotocol: subprotocol, Deflate: deflate, Request: bare(r)}, nil
 }
 
 // noHijack is the answer when the connection cannot be had.
@@ -179,6 +184,16 @@ func (s *Server) selectSubprotocol(r *http.Request) string {
 	return ""
 }
 
+// selectDeflate gives what the first acceptable offer of compression agrees to, and
+// the answer's header.
+func (s *Server) selectDeflate(r *http.Request) (*Deflate, string) {
+	if s.deflate == nil {
+		return nil, ""
+	}
+	offers, _ := parseExtensions(r.Header) // checked before
+	return s.deflate.choose(offers)
+}
+
 // checkRequest gives what is wrong with r as an upgrade request, section 4.2.1, or
 // nil.
 func checkRequest(r *http.Request) *Refusal {
@@ -191,6 +206,7 @@ func checkRequest(r *http.Request) *Refusal {
 	}
 	keys := r.Header.Values("Sec-Websocket-Key")
 	versions := listed(r.Header, "Sec-Websocket-Version")
+	_, malformed := parseExtensions(r.Header)
 	switch {
 	case r.ProtoMajor != 1:
 		return &Refusal{StatusCode: http.StatusHTTPVersionNotSupported, Message: "a WebSocket handshake needs HTTP/1.1, not " + quote(r.Proto)}
@@ -212,6 +228,8 @@ func checkRequest(r *http.Request) *Refusal {
 		return bad(fmt.Sprintf("%d Sec-WebSocket-Key headers instead of one", len(keys)))
 	case !isKey(strings.TrimSpace(keys[0])):
 		return bad("Sec-WebSocket-Key is " + quote(keys[0]) + ", not 16 bytes in base64")
+	case malformed != nil:
+		return bad(malformed.Error())
 	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
 		return bad("a WebSocket handshake has no body")
 	}
