@@ -192,6 +192,8 @@ func newConn(ctx context.Context, s *handshake.Stream, client bool, set *setting
 		Options:    options,
 		OnDrop:     set.onDrop,
 		Vocabulary: &vocabulary,
+
+		Compression: set.compression.start(s.Deflate, client),
 	})
 	c.Send = c.pump.Send()
 	c.request = s.Request.WithContext(c.pump.Context())

@@ -146,6 +146,7 @@ func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
 		Cookies:            opts.Cookies,
 		Subprotocols:       opts.Subprotocols,
 		RequireSubprotocol: opts.RequireSubprotocol,
+		Deflate:            settings.compression.offer(),
 		HTTPClient:         opts.HTTPClient,
 		TLSConfig:          opts.TLSConfig,
 		Timeout:            orDefault(opts.HandshakeTimeout, defaultHandshakeTimeout),

@@ -1,7 +1,6 @@
 package chanws
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -27,20 +26,6 @@ const (
 	CloseSlow
 )
 
-// Compression is the mode of permessage-deflate, RFC 7692.
-type Compression int
-
-const (
-	// CompressionDefault is the package's default: disabled.
-	CompressionDefault Compression = iota
-	// CompressionDisabled neither offers nor accepts compression.
-	CompressionDisabled
-	// CompressionNoContextTakeover compresses every message for itself.
-	CompressionNoContextTakeover
-	// CompressionContextTakeover keeps the window from message to message.
-	CompressionContextTakeover
-)
-
 // Rate is a limit on messages: PerSecond in the long run, Burst at once. A Burst
 // below one means one. The zero Rate is no limit.
 type Rate struct {
@@ -63,10 +48,11 @@ type Options struct {
 	Overflow Overflow
 
 	// MaxMessageSize is the largest message to receive, in bytes, after
-	// decompression. Default 1 MiB; -1 none. A larger one ends the connection: 1009.
+	// decompression, which stops there. Default 1 MiB; -1 none. A larger one ends the
+	// connection: 1009.
 	MaxMessageSize int64
-	// MaxFrameSize is the largest frame to receive, in bytes of payload. Default and
-	// -1 none. A larger one ends the connection: 1009.
+	// MaxFrameSize is the largest frame to receive, in bytes of payload as they are on
+	// the wire. Default and -1 none. A larger one ends the connection: 1009.
 	MaxFrameSize int64
 	// FragmentSize is the largest frame to send, in bytes of payload; a larger
 	// message is fragmented, RFC 6455 section 5.4. Default and -1: one frame a
@@ -89,12 +75,13 @@ type Options struct {
 	// from the moment it is queued. Default 5 s; negative: for ever.
 	CloseTimeout time.Duration
 
-	// Compression is the mode of permessage-deflate. Default disabled.
+	// Compression is the mode of permessage-deflate, RFC 7692. Default disabled.
 	Compression Compression
 	// CompressionLevel is the effort, 1 (fastest) to 9 (smallest). Default 1.
 	CompressionLevel int
 	// CompressionThreshold is the size in bytes below which a message is sent as it
-	// is. Default 512, or 128 with context takeover; -1: none.
+	// is; one that would not get smaller always is. Default 512, or 128 where this
+	// side's context is taken over; -1: none.
 	CompressionThreshold int
 
 	// ManualPong leaves the answer to a [Ping] event to the user.
@@ -118,9 +105,10 @@ type Options struct {
 
 // settings are Options that have been checked, defaults filled in.
 type settings struct {
-	pump   pump.Options
-	onDrop func(Message, error)
-	logger *slog.Logger
+	pump        pump.Options
+	compression compression
+	onDrop      func(Message, error)
+	logger      *slog.Logger
 }
 
 // maxBuffer bounds the channels, which are set aside as a whole.
@@ -153,9 +141,6 @@ func (o *Options) normalize() (*settings, error) {
 			return nil, fmt.Errorf("chanws: Options.%s %s", f.name, f.want)
 		}
 	}
-	if o.Compression > CompressionDisabled {
-		return nil, fmt.Errorf("chanws: Options.Compression: permessage-deflate: %w", errors.ErrUnsupported)
-	}
 	po := pump.Options{
 		EventBuffer:    orDefault(o.EventBuffer, 64),
 		SendBuffer:     orDefault(o.SendBuffer, 64),
@@ -175,7 +160,7 @@ func (o *Options) normalize() (*settings, error) {
 	if o.Trace != nil {
 		po.Trace = o.Trace.hooks()
 	}
-	return &settings{po, o.OnDrop, o.Logger}, nil
+	return &settings{po, compressionOf(o), o.OnDrop, o.Logger}, nil
 }
 
 // limit reads a size of which 0 is the default and -1 none.

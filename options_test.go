@@ -3,7 +3,6 @@ package chanws_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -56,14 +55,6 @@ func TestInvalidOptionsAreNamed(t *testing.T) {
 	}
 }
 
-func TestCompressionIsRefusedUntilItIsThere(t *testing.T) {
-	for _, mode := range []chanws.Compression{chanws.CompressionNoContextTakeover, chanws.CompressionContextTakeover} {
-		_, err := chanws.Dial(t.Context(), "ws://localhost:1", &chanws.DialOptions{Options: chanws.Options{Compression: mode}})
-		require.ErrorIs(t, err, errors.ErrUnsupported)
-		require.ErrorContains(t, err, "Options.Compression")
-	}
-}
-
 func TestStatsCountBothDirections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn, peer := rawPair(t, chanws.Options{FragmentSize: 4})
@@ -111,10 +102,10 @@ func TestTraceSeesTheConnectionAtWork(t *testing.T) {
 		peer.sendClose(1000, "bye")
 		<-conn.Done()
 		require.Equal(t, []string{
-			"in {1 true 3}",
-			"out {2 true 2}", "flushed 4 0s <nil>",
-			"in {8 true 5}",
-			"out {8 true 2}", "flushed 4 0s <nil>",
+			"in {1 true 3 false}",
+			"out {2 true 2 false}", "flushed 4 0s <nil>",
+			"in {8 true 5 false}",
+			"out {8 true 2 false}", "flushed 4 0s <nil>",
 			`ended: websocket closed: 1000 (normal closure): "bye"`,
 		}, seen)
 	})

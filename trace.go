@@ -3,6 +3,7 @@ package chanws
 import (
 	"time"
 
+	"github.com/chanws/chanws/internal/frame"
 	"github.com/chanws/chanws/internal/pump"
 )
 
@@ -30,16 +31,18 @@ type Trace struct {
 type FrameInfo struct {
 	Opcode  byte  // RFC 6455 section 5.2
 	Fin     bool  // the message's last frame
-	Payload int64 // bytes of payload
+	Payload int64 // bytes of payload, as they are on the wire
+	// Compressed is RSV1, RFC 7692 section 6: the first frame of a compressed message.
+	Compressed bool
 }
 
 // hooks gives t as the pumps call it.
 func (t *Trace) hooks() pump.Trace {
-	adapt := func(hook func(FrameInfo)) func(byte, bool, int64) {
+	adapt := func(hook func(FrameInfo)) func(frame.Header) {
 		if hook == nil {
 			return nil
 		}
-		return func(opcode byte, fin bool, payload int64) { hook(FrameInfo{opcode, fin, payload}) }
+		return func(h frame.Header) { hook(FrameInfo{byte(h.Opcode), h.Fin, h.Length, h.RSV1}) }
 	}
 	return pump.Trace{
 		FrameReceived: adapt(t.FrameReceived),

@@ -102,7 +102,12 @@ func newUpgrader(o *UpgradeOptions, owner string) (*upgrader, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := handshake.NewServer(handshake.ServerOptions{Subprotocols: o.Subprotocols, Origins: o.Origins, Header: o.Header})
+	server, err := handshake.NewServer(handshake.ServerOptions{
+		Subprotocols: o.Subprotocols,
+		Origins:      o.Origins,
+		Header:       o.Header,
+		Deflate:      set.compression.policy(),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("chanws: %s.%w", owner, err)
 	}

@@ -1,19 +1,16 @@
 package pump
 
-import (
-	"unsafe"
-
-	"github.com/chanws/chanws/internal/frame"
-)
+import "github.com/chanws/chanws/internal/frame"
 
 var errInvalidUTF8 = &frame.Error{Code: 1007, Reason: "text message is not valid UTF-8"}
 
 // assembly is a message that comes in pieces: in fragments, or in a frame larger
 // than what one read brings.
 type assembly struct {
-	opcode  frame.Opcode
-	payload []byte
-	text    frame.UTF8
+	opcode     frame.Opcode
+	compressed bool
+	payload    []byte
+	text       frame.UTF8
 }
 
 // directRead is how much of a frame must be missing for it to be read into the
@@ -30,7 +27,7 @@ func (p *Pump[E, M]) readPart(h frame.Header) error {
 	in := &p.in
 	m := &in.message
 	if h.Opcode != frame.Continuation {
-		m.opcode = h.Opcode
+		m.opcode, m.compressed = h.Opcode, h.RSV1
 	}
 	key := h.Key
 	p.midFrame.Store(true)
@@ -78,21 +75,18 @@ func (p *Pump[E, M]) readPart(h frame.Header) error {
 func (p *Pump[E, M]) readAssembled() error {
 	m := p.in.message
 	p.in.message = assembly{}
+	if m.compressed {
+		err := p.readCompressed(m.opcode, m.payload)
+		Recycle(m.payload)
+		return err
+	}
 	if m.opcode == frame.Text && !m.text.Complete() {
 		return errInvalidUTF8
 	}
 	if skip, err := p.admitMessage(); skip {
 		return err
 	}
-	payload := m.payload
-	if waste := cap(payload) - len(payload); waste > len(payload)/4 {
-		payload = append(make([]byte, 0, len(payload)), payload...)
-		Recycle(m.payload)
-	}
-	if m.opcode == frame.Text {
-		return p.deliver(p.voc.Text(unsafe.String(unsafe.SliceData(payload), len(payload))))
-	}
-	return p.deliver(p.voc.Binary(payload))
+	return p.deliverOwned(m.opcode, m.payload)
 }
 
 // reserve makes room for n bytes more, of left that the frame still has. It never sets
@@ -117,7 +111,7 @@ func (m *assembly) accept(n int, masked bool, key uint32) (uint32, error) {
 	if masked {
 		key = frame.Mask(fresh, key)
 	}
-	if m.opcode == frame.Text && !m.text.Valid(fresh) {
+	if m.opcode == frame.Text && !m.compressed && !m.text.Valid(fresh) {
 		return key, errInvalidUTF8
 	}
 	return key, nil

@@ -159,7 +159,7 @@ func (p *Pump[E, M]) lastWordsOverdue() {
 func (p *Pump[E, M]) pingDue() {
 	if p.queueKeepalive() {
 		p.nudge()
-		p.traceSent(frame.Ping, true, int64(keepaliveSize))
+		p.traceSent(frame.Header{Fin: true, Opcode: frame.Ping, Length: int64(keepaliveSize)})
 	}
 }
 

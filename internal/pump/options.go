@@ -3,6 +3,8 @@ package pump
 import (
 	"math"
 	"time"
+
+	"github.com/chanws/chanws/internal/frame"
 )
 
 // Overflow is what happens to a message that finds the event channel full.
@@ -50,7 +52,7 @@ type Options struct {
 
 // Trace holds the user's hooks; any may be nil.
 type Trace struct {
-	FrameReceived, FrameSent func(opcode byte, fin bool, payload int64)
+	FrameReceived, FrameSent func(frame.Header)
 	Flushed                  func(bytes int, took time.Duration, err error)
 	KeepalivePong            func(roundTrip time.Duration)
 	Ended                    func(err error)

@@ -251,7 +251,7 @@ func (p *Pump[E, M]) queuePong(payload []byte) {
 	p.outbox.pongs++
 	p.mu.Unlock()
 	p.nudge()
-	p.traceSent(frame.Pong, true, int64(len(payload)))
+	p.traceSent(frame.Header{Fin: true, Opcode: frame.Pong, Length: int64(len(payload))})
 }
 
 // appendUrgent encodes a control frame into urgent. Called with mu held.

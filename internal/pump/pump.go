@@ -43,6 +43,8 @@ type Outgoing struct {
 	Code    int
 	Reason  string
 	Invalid string
+
+	compressed bool // Payload is, RFC 7692
 }
 
 // Config is what a Pump is made of.
@@ -57,6 +59,8 @@ type Config[E, M any] struct {
 	Options    *Options // shared with other connections: never changed
 	OnDrop     func(M, error)
 	Vocabulary *Vocabulary[E, M]
+	// Compression is nil when none was negotiated.
+	Compression *Compression
 }
 
 // Pump is a running connection.
@@ -67,6 +71,8 @@ type Pump[E, M any] struct {
 	opts   *Options
 	onDrop func(M, error)
 	voc    *Vocabulary[E, M]
+
+	compression *Compression // or nil
 
 	events  chan E
 	send    chan M
@@ -116,6 +122,7 @@ func Start[E, M any](cfg Config[E, M]) *Pump[E, M] {
 		opts:         cfg.Options,
 		onDrop:       cfg.OnDrop,
 		voc:          cfg.Vocabulary,
+		compression:  cfg.Compression,
 		events:       make(chan E, cfg.Options.EventBuffer),
 		send:         make(chan M, cfg.Options.sendRoom()),
 		wake:         make(chan struct{}, 1),
@@ -127,7 +134,7 @@ func Start[E, M any](cfg Config[E, M]) *Pump[E, M] {
 	}
 	p.tcp, _ = cfg.Conn.(*net.TCPConn)
 	p.ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(cfg.Context))
-	p.in.sequence = frame.Sequence{FromClient: !cfg.Client}
+	p.in.sequence = frame.Sequence{FromClient: !cfg.Client, RSV1: cfg.Compression != nil}
 	p.in.open(cfg.Conn, cfg.Buffered)
 	p.out.send = p.send
 	if cfg.Client {

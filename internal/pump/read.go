@@ -23,6 +23,9 @@ func (p *Pump[E, M]) readLoop() error {
 	cause := p.read()
 	p.in.release()
 	p.in.message = assembly{}
+	if p.compression != nil {
+		p.compression.Decoder = nil // its window
+	}
 	p.counters.in.publish(&p.in.tally)
 	p.finish(cause)
 	return nil
@@ -55,7 +58,7 @@ func (p *Pump[E, M]) read() error {
 			p.noteActivity()
 		}
 		if p.opts.Trace.FrameReceived != nil {
-			p.opts.Trace.FrameReceived(byte(h.Opcode), h.Fin, h.Length)
+			p.opts.Trace.FrameReceived(h)
 		}
 		switch {
 		case h.Opcode.Control():
@@ -91,9 +94,13 @@ func (p *Pump[E, M]) admit(h frame.Header) error {
 	if h.Length > p.opts.MaxFrameSize {
 		return &frame.Error{Code: 1009, Reason: fmt.Sprintf("frame of %d bytes, more than %d", h.Length, p.opts.MaxFrameSize)}
 	}
+	most := p.opts.MaxMessageSize
+	if h.RSV1 || p.in.message.compressed {
+		most = compressedLimit(most)
+	}
 	// Not a sum: it could overflow.
-	if h.Length > p.opts.MaxMessageSize-int64(len(p.in.message.payload)) {
-		return &frame.Error{Code: 1009, Reason: fmt.Sprintf("message of more than %d bytes", p.opts.MaxMessageSize)}
+	if h.Length > most-int64(len(p.in.message.payload)) {
+		return p.tooLarge()
 	}
 	return nil
 }
@@ -103,6 +110,9 @@ func (p *Pump[E, M]) admit(h frame.Header) error {
 func (p *Pump[E, M]) readWhole(h frame.Header, payload []byte) error {
 	if h.Masked {
 		frame.Mask(payload, h.Key)
+	}
+	if h.RSV1 {
+		return p.readCompressed(h.Opcode, payload)
 	}
 	if h.Opcode == frame.Binary {
 		if skip, err := p.admitMessage(); skip {

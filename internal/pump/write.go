@@ -209,7 +209,7 @@ func (p *Pump[E, M]) writeEntry(e *entry) error {
 
 // writeFrames gathers a message, in fragments where it is larger than FragmentSize.
 func (p *Pump[E, M]) writeFrames(m *Outgoing, e *entry) error {
-	if err := p.writeFragments(m, e); err != nil {
+	if err := p.writeData(m, e); err != nil {
 		p.counters.droppedMessages.Add(1)
 		return err
 	}
@@ -224,8 +224,17 @@ func (p *Pump[E, M]) writeFrames(m *Outgoing, e *entry) error {
 	return nil
 }
 
+func (p *Pump[E, M]) writeData(m *Outgoing, e *entry) error {
+	if p.compresses(m) {
+		if done, err := p.writeCompressed(m, e); done || err != nil {
+			return err
+		}
+	}
+	return p.writeFragments(m, e)
+}
+
 func (p *Pump[E, M]) writeFragments(m *Outgoing, e *entry) error {
-	opcode, rest := m.Opcode, m.Payload
+	opcode, rest, compressed := m.Opcode, m.Payload, m.compressed
 	for {
 		if p.attention.Load() {
 			if err := p.boundary(); err != nil {
@@ -237,11 +246,11 @@ func (p *Pump[E, M]) writeFragments(m *Outgoing, e *entry) error {
 			n = int(p.opts.FragmentSize)
 		}
 		fin := n == len(rest)
-		h := frame.Header{Fin: fin, Opcode: opcode, Length: int64(n)}
+		h := frame.Header{Fin: fin, RSV1: compressed, Opcode: opcode, Length: int64(n)}
 		if err := p.writeFrame(h, rest[:n], e); err != nil || fin {
 			return err
 		}
-		rest, opcode = rest[n:], frame.Continuation
+		rest, opcode, compressed = rest[n:], frame.Continuation, false
 	}
 }
 
@@ -262,7 +271,7 @@ func (p *Pump[E, M]) writeFrame(h frame.Header, payload []byte, e *entry) error 
 		h.Masked, h.Key = true, out.keys.next()
 	}
 	out.batch = h.Append(out.batch)
-	p.traceSent(h.Opcode, h.Fin, h.Length)
+	p.traceSent(h)
 	uncopied := !p.client && !copied && !(p.tcp != nil && copiesSlowly(payload, len(out.batch)))
 	if uncopied && p.tcp != nil && len(payload) >= vectored {
 		return p.writeVectored(payload)
@@ -345,9 +354,9 @@ func (p *Pump[E, M]) encode(dst []byte, h frame.Header, payload []byte) []byte {
 }
 
 // traceSent tells the hook of a frame that has been encoded. Called without mu.
-func (p *Pump[E, M]) traceSent(opcode frame.Opcode, fin bool, payload int64) {
+func (p *Pump[E, M]) traceSent(h frame.Header) {
 	if p.opts.Trace.FrameSent != nil {
-		p.opts.Trace.FrameSent(byte(opcode), fin, payload)
+		p.opts.Trace.FrameSent(h)
 	}
 }
 
@@ -370,6 +379,9 @@ func (p *Pump[E, M]) endWriting() {
 	p.mu.Unlock()
 	p.dropGathered()
 	p.releaseBatch()
+	if p.compression != nil {
+		p.compression.Encoder = nil // its window
+	}
 	p.counters.out.publish(&p.out.tally)
 	close(p.written)
 }
