@@ -3,7 +3,6 @@ package adapt_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -94,7 +93,7 @@ func TestAHandlerThatCannotWorkAnswers500(t *testing.T) {
 	}{
 		{nil, nil},
 		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{MaxMessageSize: -2}}},
-		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{Compression: chanws.CompressionContextTakeover}}},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{CompressionLevel: 10}}},
 		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a b"}}},
 	} {
 		require.Equal(t, 500, refused(t, h.up, h.cfg, nil).StatusCode)
@@ -203,9 +202,4 @@ func TestTheDefaultsAreTheModules(t *testing.T) {
 			synctest.Wait()
 		})
 	})
-}
-
-func TestCompressionThatIsAskedForIsRefusedUntilItExists(t *testing.T) {
-	_, err := adapt.NewAsyncClient(t.Context(), "ws://server.test/", nil, &adapt.ClientConfig{DialOptions: chanws.DialOptions{Options: chanws.Options{Compression: chanws.CompressionContextTakeover}}})
-	require.ErrorIs(t, err, errors.ErrUnsupported)
 }

@@ -72,6 +72,7 @@ type UpgradeFunc func(*http.Request) (*Service, error)
 //
 //   - MaxFrameSize and FragmentSize: 65536;
 //   - CloseTimeout: 60 s;
+//   - Compression: on, [chanws.CompressionContextTakeover];
 //   - MaxMessageSize: 1 MiB, where the module has no limit.
 type ServiceConfig struct {
 	chanws.Options
@@ -120,7 +121,7 @@ func withDefaults(o chanws.Options) chanws.Options {
 		o.CloseTimeout = defaultCloseTimeout
 	}
 	if o.Compression == chanws.CompressionDefault {
-		o.Compression = chanws.CompressionDisabled // the module's default is on: CompressionContextTakeover
+		o.Compression = chanws.CompressionContextTakeover
 	}
 	return o
 }
