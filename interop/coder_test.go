@@ -18,10 +18,11 @@ var coderLibrary = library{
 	dial: func(ctx context.Context, url string, set peerSettings) (peer, error) {
 		p := &coderPeer{mailbox: newMailbox(), fragment: set.fragment}
 		conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{
-			HTTPClient:     &http.Client{Transport: &http.Transport{TLSClientConfig: set.tls}},
-			Subprotocols:   set.subprotocols,
-			OnPingReceived: p.pinged,
-			OnPongReceived: p.ponged,
+			HTTPClient:      &http.Client{Transport: &http.Transport{TLSClientConfig: set.tls}},
+			Subprotocols:    set.subprotocols,
+			CompressionMode: set.coderMode(),
+			OnPingReceived:  p.pinged,
+			OnPongReceived:  p.ponged,
 		})
 		if err != nil {
 			return nil, err
@@ -31,15 +32,26 @@ var coderLibrary = library{
 	upgrade: func(w http.ResponseWriter, r *http.Request, set peerSettings) (peer, error) {
 		p := &coderPeer{mailbox: newMailbox(), fragment: set.fragment}
 		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-			Subprotocols:   set.subprotocols,
-			OnPingReceived: p.pinged,
-			OnPongReceived: p.ponged,
+			Subprotocols:    set.subprotocols,
+			CompressionMode: set.coderMode(),
+			OnPingReceived:  p.pinged,
+			OnPongReceived:  p.ponged,
 		})
 		if err != nil {
 			return nil, err
 		}
 		return p.start(conn), nil
 	},
+}
+
+func (set *peerSettings) coderMode() websocket.CompressionMode {
+	switch {
+	case set.goDeflate == nil:
+		return websocket.CompressionDisabled
+	case set.goDeflate.takeover:
+		return websocket.CompressionContextTakeover
+	}
+	return websocket.CompressionNoContextTakeover
 }
 
 // A coderPeer fragments at every call to its writer.

@@ -14,7 +14,7 @@ var gorillaLibrary = library{
 	name:   "gorilla/websocket",
 	answer: same,
 	dial: func(ctx context.Context, url string, set peerSettings) (peer, error) {
-		d := websocket.Dialer{TLSClientConfig: set.tls, Subprotocols: set.subprotocols, WriteBufferSize: set.fragment}
+		d := websocket.Dialer{TLSClientConfig: set.tls, Subprotocols: set.subprotocols, WriteBufferSize: set.fragment, EnableCompression: set.goDeflate != nil}
 		conn, _, err := d.DialContext(ctx, url, nil)
 		if err != nil {
 			return nil, err
@@ -22,7 +22,7 @@ var gorillaLibrary = library{
 		return newGorillaPeer(conn, set), nil
 	},
 	upgrade: func(w http.ResponseWriter, r *http.Request, set peerSettings) (peer, error) {
-		u := websocket.Upgrader{Subprotocols: set.subprotocols, WriteBufferSize: set.fragment}
+		u := websocket.Upgrader{Subprotocols: set.subprotocols, WriteBufferSize: set.fragment, EnableCompression: set.goDeflate != nil}
 		conn, err := u.Upgrade(w, r, nil)
 		if err != nil {
 			return nil, err

@@ -31,11 +31,12 @@ var gwsLibrary = library{
 		}
 		h := &gwsHandler{newMailbox()}
 		conn, _, err := gws.NewClient(h, &gws.ClientOption{
-			Addr:             url,
-			TlsConfig:        set.tls,
-			RequestHeader:    header,
-			CheckUtf8Enabled: true,
-			HandshakeTimeout: patience,
+			Addr:              url,
+			TlsConfig:         set.tls,
+			RequestHeader:     header,
+			CheckUtf8Enabled:  true,
+			PermessageDeflate: set.gwsDeflate(),
+			HandshakeTimeout:  patience,
 		})
 		if err != nil {
 			return nil, err
@@ -45,15 +46,29 @@ var gwsLibrary = library{
 	upgrade: func(w http.ResponseWriter, r *http.Request, set peerSettings) (peer, error) {
 		h := &gwsHandler{newMailbox()}
 		conn, err := gws.NewUpgrader(h, &gws.ServerOption{
-			SubProtocols:     set.subprotocols,
-			CheckUtf8Enabled: true,
-			HandshakeTimeout: patience,
+			SubProtocols:      set.subprotocols,
+			CheckUtf8Enabled:  true,
+			PermessageDeflate: set.gwsDeflate(),
+			HandshakeTimeout:  patience,
 		}).Upgrade(w, r)
 		if err != nil {
 			return nil, err
 		}
 		return newGwsPeer(h, conn, set), nil
 	},
+}
+
+func (set *peerSettings) gwsDeflate() gws.PermessageDeflate {
+	if set.goDeflate == nil {
+		return gws.PermessageDeflate{}
+	}
+	return gws.PermessageDeflate{
+		Enabled:               true,
+		ServerContextTakeover: set.goDeflate.takeover,
+		ClientContextTakeover: set.goDeflate.takeover,
+		ServerMaxWindowBits:   set.goDeflate.bits,
+		ClientMaxWindowBits:   set.goDeflate.bits,
+	}
 }
 
 // A gwsPeer fragments at every read from the file that it sends.

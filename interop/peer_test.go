@@ -76,6 +76,13 @@ type peerSettings struct {
 	subprotocols []string
 	fragment     int    // size of the frames that write makes; 0: one a message
 	deflate      string // parameters of permessage-deflate to offer or answer; "": none at all
+	goDeflate    *goDeflate
+}
+
+// A goDeflate is how a library of Go compresses. Not every one has every choice.
+type goDeflate struct {
+	takeover bool
+	bits     int // of both windows; 0: the library's own choice
 }
 
 // A peer is the other library's end of a connection. What it receives comes from
@@ -146,6 +153,7 @@ type arrangement struct {
 	subprotocols []string
 	offered      []string // by the client
 	deflate      string   // of the peer
+	goDeflate    *goDeflate
 }
 
 // connect makes a connection that ends with the test.
@@ -168,7 +176,7 @@ func (a arrangement) connect(t *testing.T) (*chanws.Conn, peer) {
 }
 
 func (a arrangement) connectToChanws(ctx context.Context, t *testing.T) (*chanws.Conn, peer) {
-	set := peerSettings{subprotocols: a.offered, fragment: a.fragment, deflate: a.deflate}
+	set := peerSettings{subprotocols: a.offered, fragment: a.fragment, deflate: a.deflate, goDeflate: a.goDeflate}
 	opts := &chanws.ListenOptions{Options: a.options, Subprotocols: a.subprotocols}
 	if a.secure {
 		opts.TLSConfig, set.tls = certified()
@@ -187,7 +195,7 @@ func (a arrangement) connectToPeer(ctx context.Context, t *testing.T) (*chanws.C
 	}
 	peers := make(chan peer, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p, err := a.upgrade(w, r, peerSettings{subprotocols: a.subprotocols, fragment: a.fragment})
+		p, err := a.upgrade(w, r, peerSettings{subprotocols: a.subprotocols, fragment: a.fragment, goDeflate: a.goDeflate})
 		if err != nil {
 			t.Errorf("upgrade: %v", err)
 			close(peers)
@@ -210,7 +218,7 @@ func (a arrangement) connectToPeer(ctx context.Context, t *testing.T) (*chanws.C
 
 // connectToForeign connects to a library that listens by itself.
 func (a arrangement) connectToForeign(ctx context.Context, t *testing.T) (*chanws.Conn, peer) {
-	set := peerSettings{subprotocols: a.subprotocols, fragment: a.fragment, deflate: a.deflate}
+	set := peerSettings{subprotocols: a.subprotocols, fragment: a.fragment, deflate: a.deflate, goDeflate: a.goDeflate}
 	opts := &chanws.DialOptions{Options: a.options, Subprotocols: a.offered}
 	if a.secure {
 		set.tls, opts.TLSConfig = certified()
