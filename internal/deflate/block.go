@@ -124,31 +124,47 @@ func (w *blockWriter) writeTokens(t *tokens, lit, dist *code) {
 	out, n := w.out, w.n
 	bits, used := w.bits, w.used
 	for _, token := range t.list {
+		if used > 64-maxBits {
+			binary.LittleEndian.PutUint64(out[n:], bits)
+			n += int(used >> 3)
+			bits >>= used & 56
+			used &= 7
+		}
+		if token < tokenMatch {
+			word := lit.words[uint8(token)]
+			bits |= uint64(word&0xffff) << (used & 63)
+			used += uint(word >> wordShift)
+			continue
+		}
 		binary.LittleEndian.PutUint64(out[n:], bits)
 		n += int(used >> 3)
 		bits >>= used & 56
 		used &= 7
-		if token < tokenMatch {
-			bits |= uint64(lit.words[uint8(token)]) << used
-			used += uint(lit.lengths[uint8(token)])
-			continue
-		}
+
 		length := token >> tokenLengthShift & 0xff
 		symbol := lengthSymbol(length)
-		bits |= uint64(lit.words[symbol]) << used
-		used += uint(lit.lengths[symbol])
+		word := lit.words[symbol]
+		bits |= uint64(word&0xffff) << used
+		used += uint(word >> wordShift)
 		bits |= uint64(length+minMatch-uint32(lengthBase[symbol-firstLength])) << (used & 63)
 		used += uint(lengthExtra[symbol-firstLength])
 
 		distance := token & 0xffff
 		symbol = distSymbol(distance)
-		bits |= uint64(dist.words[symbol]) << (used & 63)
-		used += uint(dist.lengths[symbol])
+		word = dist.words[symbol]
+		bits |= uint64(word&0xffff) << (used & 63)
+		used += uint(word >> wordShift)
 		bits |= uint64(distance+1-uint32(distBase[symbol])) << (used & 63)
 		used += uint(distExtra[symbol])
 	}
 	w.n, w.bits, w.used = n, bits, used
 	w.flush()
-	w.put(uint64(lit.words[endOfBlock]), uint(lit.lengths[endOfBlock]))
+	w.putWord(lit, endOfBlock)
 	w.flush()
+}
+
+// putWord adds a word of a code.
+func (w *bitWriter) putWord(c *code, symbol int) {
+	word := c.words[symbol]
+	w.put(uint64(word&0xffff), uint(word>>wordShift))
 }

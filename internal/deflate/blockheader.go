@@ -98,7 +98,7 @@ func (w *blockWriter) writeHeader(lits, dists, pre int) {
 		}
 		w.flush()
 		symbol := described & (1<<preShift - 1)
-		w.put(uint64(w.pre.words[symbol]), uint(w.pre.lengths[symbol]))
+		w.putWord(&w.pre, int(symbol))
 		switch symbol {
 		case repeatLast:
 			w.put(uint64(described>>preShift), 2)

@@ -8,9 +8,11 @@ import (
 // A code is a prefix code as the encoder uses it: for each symbol its word, in the
 // order of the wire, and its length.
 type code struct {
-	words   [288]uint16
+	words   [288]uint32 // the length above the word, by wordShift
 	lengths [288]uint8
 }
+
+const wordShift = 16
 
 // codeBuilder is what building a code needs besides.
 type codeBuilder struct {
@@ -76,20 +78,20 @@ func (b *codeBuilder) lengthCounts(symbols []uint32, limit int) (counts [maxBits
 	n := len(symbols)
 	tree := b.tree[:n]
 	leaf, root := 0, 0 // the lightest that have no parent yet
-	weight := func(i int) uint32 { return symbols[i] >> symbolBits }
 	for node := range n - 1 {
-		var sum uint32
-		for range 2 {
-			if leaf < n && (root >= node || weight(leaf) <= tree[root]) {
-				sum += weight(leaf)
-				leaf++
-			} else {
-				sum += tree[root]
-				tree[root] = uint32(node) // from now on its parent
-				root++
-			}
+		switch { // the two lightest become one
+		case leaf+1 < n && (root == node || symbols[leaf+1]>>symbolBits <= tree[root]):
+			tree[node] = symbols[leaf]>>symbolBits + symbols[leaf+1]>>symbolBits
+			leaf += 2
+		case root+2 <= node && (leaf == n || tree[root+1] < symbols[leaf]>>symbolBits):
+			tree[node] = tree[root] + tree[root+1]
+			tree[root], tree[root+1] = uint32(node), uint32(node) // from now on their parent
+			root += 2
+		default:
+			tree[node] = symbols[leaf]>>symbolBits + tree[root]
+			tree[root] = uint32(node)
+			leaf, root = leaf+1, root+1
 		}
-		tree[node] = sum
 	}
 	// From the root down: parents become depths, and each node makes one word of its
 	// depth into two of the next.
@@ -130,9 +132,10 @@ func (c *code) number(counts *[maxBits + 2]uint16, n int) {
 		next[length+1] = (next[length] + counts[length]) << 1
 	}
 	for symbol, length := range c.lengths[:n] {
-		word := next[length]
-		next[length]++
-		c.words[symbol] = bits.Reverse16(word) >> (16 - length&15) // a length of 0 is never used
+		if length > 0 {
+			c.words[symbol] = uint32(bits.Reverse16(next[length])>>(16-length)) | uint32(length)<<wordShift
+			next[length]++
+		}
 	}
 }
 

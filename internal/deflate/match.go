@@ -6,7 +6,7 @@ import (
 )
 
 // A matcher finds what of a message has been there before. It holds the window and
-// the part of the message that is being worked on, and where each run of four bytes
+// the part of the message that is being worked on, and where each run of some bytes
 // was seen last. Positions are indexes of buf, the first one is 1, and 0 is nowhere.
 //
 // What the tables say is only a hint: a position counts if it is in the window, and
@@ -30,8 +30,8 @@ type effort struct {
 // efforts are measured by BenchmarkEncode.
 var efforts = [MaxLevel + 1]effort{
 	1: {0, 0, false},
-	2: {4, 16, false},
-	3: {8, 32, false},
+	2: {4, 16, true},
+	3: {6, 32, true},
 	4: {8, 32, true},
 	5: {16, 32, true},
 	6: {32, 128, true},
@@ -42,10 +42,13 @@ var efforts = [MaxLevel + 1]effort{
 
 const (
 	hashBits = 13
-	hashed   = 4 // bytes that are hashed: the shortest match
+	hashed   = 4 // bytes of the shortest match that is looked for
 )
 
-func hash(v uint32) uint32 { return v * 0x9e3779b1 >> (32 - hashBits) }
+// hash4 and hash5 are for the first bytes of a word. Where only one position is tried,
+// five bytes find the longer matches.
+func hash4(v uint32) uint32 { return v * 0x9e3779b1 >> (32 - hashBits) }
+func hash5(v uint64) uint32 { return uint32(v << 24 * 0xcf1bbcdcb7 >> (64 - hashBits)) }
 
 func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
 func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
@@ -94,27 +97,28 @@ func (m *matcher) find(t *tokens, s int) {
 // findLast tries only the last position with the same hash, and goes faster through
 // what does not match.
 func (m *matcher) findLast(t *tokens, s int) {
-	buf := m.buf
+	buf, heads := m.buf, &m.heads
+	low, maxDist := m.low, m.maxDist
 	end := len(buf)
 	done := s // what has become tokens
-	for last := end - hashed; s <= last; {
-		word := load32(buf, s)
-		h := hash(word)
-		p := int(m.heads[h])
-		m.heads[h] = uint16(s)
-		if p < m.low || p >= s || s-p > m.maxDist || load32(buf, p) != word {
+	for last := end - 8; s <= last; {
+		word := load64(buf, s)
+		h := hash5(word)
+		p := int(heads[h])
+		heads[h] = uint16(s)
+		if p < low || p >= s || s-p > maxDist || load32(buf, p) != uint32(word) {
 			s += 1 + (s-done)>>5
 			continue
 		}
 		n := hashed + common(buf[s+hashed:end], buf[p+hashed:])
-		for s > done && p > m.low && buf[s-1] == buf[p-1] {
+		for s > done && p > low && buf[s-1] == buf[p-1] {
 			s, p, n = s-1, p-1, n+1
 		}
 		t.literals(buf[done:s])
 		t.match(n, s-p)
 		done = s + n
 		for s++; s < done && s <= last; s += 2 {
-			m.heads[hash(load32(buf, s))] = uint16(s)
+			heads[hash5(load64(buf, s))] = uint16(s)
 		}
 		s = done
 	}
@@ -160,7 +164,7 @@ func (m *matcher) findBest(t *tokens, s int) {
 		t.match(n, distance)
 		done = s + n
 		for ; next < done && next <= last; next++ {
-			m.insert(next, hash(load32(buf, next)))
+			m.insert(next, hash4(load32(buf, next)))
 		}
 		s = done
 	}
@@ -182,7 +186,7 @@ func (m *matcher) longest(s, least int) (length, distance int) {
 	end := min(len(buf), s+maxMatch)
 	word := load32(buf, s)
 	low := max(m.low, s-m.maxDist)
-	p := m.insert(s, hash(word))
+	p := m.insert(s, hash4(word))
 	for before, left := s, m.effort.depth; p >= low && p < before && left > 0; left-- {
 		if s+least < end && buf[p+least] == buf[s+least] && load32(buf, p) == word {
 			if n := hashed + common(buf[s+hashed:end], buf[p+hashed:]); n > least {
