@@ -91,7 +91,7 @@ func (e *Encoder) open(n int) *matcher {
 
 // firstPart is how much of a message decides whether it is compressed at all: as much
 // as can always be taken back.
-const firstPart = 8 << 10
+const firstPart = 8<<10 - 1
 
 // windowSize is how large a matcher is to be for n bytes more: at first as the message
 // needs it, at last for the window and some room, so that it is not moved with every
