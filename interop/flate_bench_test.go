@@ -57,8 +57,7 @@ type flushWriter interface {
 func BenchmarkCompress(b *testing.B) {
 	messages := benchMessages()
 	before := window(&messages)
-	last := messages[32:] // those that are not in the window
-	measure := func(name string, compress func(out *sink, message []byte)) {
+	measureThese := func(name string, these [][]byte, compress func(out *sink, message []byte)) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(benchSize)
 			b.ReportAllocs()
@@ -66,12 +65,18 @@ func BenchmarkCompress(b *testing.B) {
 			var i, written int
 			for b.Loop() {
 				out.b = out.b[:0]
-				compress(&out, last[i%len(last)])
+				compress(&out, these[i%len(these)])
 				written += len(out.b)
 				i++
 			}
 			b.ReportMetric(float64(i*benchSize)/float64(written), "ratio")
 		})
+	}
+	measure := func(name string, compress func(out *sink, message []byte)) {
+		measureThese(name, messages[:], compress)
+	}
+	given := func(name string, compress func(out *sink, message []byte)) {
+		measureThese(name, messages[32:], compress) // those that are not in the window
 	}
 	streams := func(name string, w flushWriter) {
 		measure(name, func(out *sink, message []byte) {
@@ -96,16 +101,16 @@ func BenchmarkCompress(b *testing.B) {
 			kept.Flush()
 			out.b = wire.b
 		})
-		given, _ := klauspost.NewWriterDict(io.Discard, level, before)
-		measure(fmt.Sprintf("codec=klauspost/dictionary/level=%d", level), func(out *sink, message []byte) {
-			given.ResetDict(out, before)
-			given.Write(message)
-			given.Flush()
+		taught, _ := klauspost.NewWriterDict(io.Discard, level, before)
+		given(fmt.Sprintf("codec=klauspost/dictionary/level=%d", level), func(out *sink, message []byte) {
+			taught.ResetDict(out, before)
+			taught.Write(message)
+			taught.Flush()
 		})
 		over := deflate.NewEncoder(15, true, level)
 		measure(fmt.Sprintf("codec=chanws/takeover/level=%d", level), func(out *sink, message []byte) { out.b, _ = over.Encode(out.b, message) })
 	}
-	measure("codec=klauspost/stateless, 8 KiB", func(out *sink, message []byte) {
+	given("codec=klauspost/stateless with 8 KiB", func(out *sink, message []byte) {
 		_ = klauspost.StatelessDeflate(out, message, false, before)
 	})
 }
