@@ -71,6 +71,7 @@
 //	a message that cannot be sent               chanws.ErrInvalidMessage
 //	something around a close                    *adapt.ClosureError
 //	   after a close                            and net.ErrClosed
+//	   after a write that failed                and net.ErrClosed, and what that failed with
 //	   the peer did not answer it               and os.ErrDeadlineExceeded
 //	   the peer dropped instead                 and io.ErrUnexpectedEOF
 //	   code or reason must not be sent          and chanws.ErrInvalidMessage

@@ -67,7 +67,9 @@ func (c *Caller) Pong(data []byte) error {
 }
 
 // Flush waits until everything that this goroutine has written before is with the
-// operating system. Its error is the one that keeps that from happening.
+// operating system. Its error is the one that keeps that from happening: after a write
+// that failed it matches what that failed with, and net.ErrClosed while the peer's last
+// words are still read.
 func (c *Caller) Flush() error {
 	const op = "flush"
 	conn := c.Conn()
@@ -115,10 +117,14 @@ func (c *Caller) refusal(conn *chanws.Conn, op string) error {
 	default:
 		return nil
 	}
+	cause := conn.Flush(context.Background()) // comes at once: nothing is taken any more
 	if end := conn.Err(); end != nil {
 		return ended(op, end)
 	}
-	return &ClosureError{op, errUnwritable}
+	if errors.Is(cause, net.ErrClosed) { // others have sent a close frame, which tells nothing more
+		return &ClosureError{op, errUnwritable}
+	}
+	return &ClosureError{op, fmt.Errorf("%w: %w", errUnwritable, cause)}
 }
 
 // ended is the error of an operation that came after the end, or too near to it.

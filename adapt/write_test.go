@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,6 +108,46 @@ func TestWritesAfterTheEndTellOfIt(t *testing.T) {
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		require.NotErrorIs(t, err, net.ErrClosed)
 	})
+}
+
+func TestAfterAFailedWriteTheCauseIsTold(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		opts  chanws.Options
+		fail  func(net.Conn)
+		cause error
+	}{
+		{"too slow a peer", chanws.Options{WriteTimeout: time.Second}, func(net.Conn) {}, os.ErrDeadlineExceeded},
+		// The consumer holds up the reading, so only the writing notices.
+		{"a dropped connection", chanws.Options{EventBuffer: 1}, func(bare net.Conn) { bare.(interface{ Drop() }).Drop() }, io.ErrUnexpectedEOF},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, bare := wstest.Raw(t, &chanws.UpgradeOptions{Options: tc.opts})
+				callers, release := make(chan *adapt.Caller, 1), make(chan struct{})
+				served := start(server, &adapt.Service{OnOpen: func(c *adapt.Caller) error { callers <- c; <-release; return nil }})
+				c := <-callers
+				for range 3 {
+					_, err := bare.Write([]byte("\x81\x82\x00\x00\x00\x00hi"))
+					require.NoError(t, err)
+				}
+				synctest.Wait()
+				tc.fail(bare)
+				written := c.WriteBinaryMessage(make([]byte, 1<<20))
+				failures := []error{c.Flush(), c.WriteTextMessage("x"), c.WriteMessage(1), c.Ping(nil), c.Pong(nil), c.Flush()}
+				end := c.Conn().Err()
+				close(release)
+				require.ErrorIs(t, <-served, tc.cause)
+				require.NoError(t, written)
+				require.NoError(t, end, "it was not decided yet")
+				for _, err := range failures {
+					require.ErrorIs(t, err, tc.cause)
+					require.ErrorIs(t, err, net.ErrClosed)
+					require.ErrorAs(t, err, new(*adapt.ClosureError))
+				}
+			})
+		})
+	}
 }
 
 func TestAWriteWaitsWhileThePeerDoesNotRead(t *testing.T) {
