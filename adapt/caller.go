@@ -89,8 +89,8 @@ func (c *Caller) IsSecure() bool {
 }
 
 // IsOpen tells whether anything can still be said: it is false once this side has
-// begun to close, and when the connection has ended.
-func (c *Caller) IsOpen() bool { return !c.closed.Load() && c.Conn().Err() == nil }
+// begun to close, after a write that failed, and when the connection has ended.
+func (c *Caller) IsOpen() bool { return !c.closed.Load() && !isClosed(c.Conn().Closing()) }
 
 // SetAttribute stores a value with the connection, for whatever the user needs. On a
 // client it outlives reconnections.

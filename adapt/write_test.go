@@ -135,11 +135,12 @@ func TestAfterAFailedWriteTheCauseIsTold(t *testing.T) {
 				tc.fail(bare)
 				written := c.WriteBinaryMessage(make([]byte, 1<<20))
 				failures := []error{c.Flush(), c.WriteTextMessage("x"), c.WriteMessage(1), c.Ping(nil), c.Pong(nil), c.Flush()}
-				end := c.Conn().Err()
+				end, open := c.Conn().Err(), c.IsOpen()
 				close(release)
 				require.ErrorIs(t, <-served, tc.cause)
 				require.NoError(t, written)
 				require.NoError(t, end, "it was not decided yet")
+				require.False(t, open, "nothing can be said any more")
 				for _, err := range failures {
 					require.ErrorIs(t, err, tc.cause)
 					require.ErrorIs(t, err, net.ErrClosed)
