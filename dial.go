@@ -128,7 +128,8 @@ func excerpt(body []byte) string {
 //   - one that matches ctx.Err() and ctx's cause when ctx has ended;
 //   - what Authorize or HTTPClient returned;
 //   - one of the network or of TLS: a *net.OpError, *net.DNSError,
-//     *tls.CertificateVerificationError and so on.
+//     *tls.CertificateVerificationError and so on; http.ErrSchemeMismatch for wss to a
+//     server that answers without TLS.
 //
 // Match them with errors.Is and errors.As. Their texts show neither the URL's
 // user and password nor its query. A failed Dial leaves no connection and no goroutine, as

@@ -229,6 +229,11 @@ func TestDialWrapsErrorsOfNetworkAndTLS(t *testing.T) {
 	var certificate *tls.CertificateVerificationError
 	require.ErrorAs(t, err, &certificate)
 
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	_, err = chanws.Dial(t.Context(), "wss://"+plain.Listener.Addr().String(), nil)
+	require.ErrorIs(t, err, http.ErrSchemeMismatch)
+
 	mine := errors.New("no token")
 	_, err = chanws.Dial(t.Context(), "ws://example.com/", &chanws.DialOptions{
 		HTTPClient: client,

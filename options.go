@@ -69,7 +69,9 @@ type Options struct {
 	// peer. Default PingInterval.
 	PongTimeout time.Duration
 	// WriteTimeout is how long one flush to the operating system may take. Default
-	// none.
+	// none. One that takes longer ends the writing, but the peer's last words are still
+	// waited for: a peer that neither reads nor sends holds the connection for
+	// WriteTimeout and CloseTimeout together.
 	WriteTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer our close frame, counted
 	// from the moment it is queued. Default 5 s; negative: for ever.

@@ -15,14 +15,15 @@ import (
 // closes the connection.
 //
 // The message is decoded as JSON into an In, with three exceptions: an In that is a
-// string type is the text as it is, through its UnmarshalText if it has one; one that
+// string type is the text as it is, through its UnmarshalText if it has one (a
+// json.Number is such a type without one: it takes any text, a number or not); one that
 // is a byte slice type is the text's bytes; and a type with an UnmarshalJSON is
 // always decoded.
 //
 // A message that cannot be decoded goes to the Route's OnBindError, or else to
 // OnError, as a *[chanws.DecodeError], and the connection stays open. Without both it
 // is closed with 1003. What [ServiceConfig.Validate] refuses goes to OnError as a
-// *[chanws.ValidationError].
+// *[chanws.ValidationError], or else to the log, and the connection stays open.
 func JSON[In, Out any](f func(*Caller, In) (Out, error)) func(*Caller, string) error {
 	handle := JSONMessage(f)
 	return func(c *Caller, text string) error { return handle(c, chanws.Text(text)) }

@@ -72,6 +72,7 @@ func TestMessagesAreDecodedAndResultsEncoded(t *testing.T) {
 		{echo[string](), chanws.Binary("bytes"), chanws.Text("bytes")},
 		{echo[level](), chanws.Text("high"), chanws.Text("high")},
 		{echo[color](), chanws.Text("RED"), chanws.Text("RED")},
+		{echo[json.Number](), chanws.Text("no number"), chanws.Text("no number")},
 		{echo[[]byte](), chanws.Binary("bytes"), chanws.Binary("bytes")},
 		{echo[[]byte](), chanws.Text("text"), chanws.Binary("text")},
 		{echo[json.RawMessage](), chanws.Text(`{"a": 1}`), chanws.Text(`{"a":1}`)},

@@ -71,7 +71,7 @@ type UpgradeFunc func(*http.Request) (*Service, error)
 // defaults, which are the module's where they differ from those of package chanws:
 //
 //   - MaxFrameSize and FragmentSize: 65536;
-//   - CloseTimeout: 60 s;
+//   - CloseTimeout: 60 s, which a peer that stopped reading gets too after WriteTimeout;
 //   - Compression: on, [chanws.CompressionContextTakeover];
 //   - MaxMessageSize: 1 MiB, where the module has no limit.
 type ServiceConfig struct {
