@@ -76,14 +76,18 @@ func (b *bridge) converse(c *chanws.Conn) error {
 			b.caller.closeWith(chanws.Close{Code: chanws.StatusGoingAway, Reason: goingAwayReason})
 		}
 		var ev chanws.Event
+		var ok bool
 		select {
-		case ev = <-events:
+		case ev, ok = <-events:
 		default:
 			select {
-			case ev = <-events:
+			case ev, ok = <-events:
 			case <-stop:
 				continue
 			}
+		}
+		if !ok {
+			return c.Err() // somebody else has received the end
 		}
 		if end, terminal := ev.(error); terminal {
 			return end

@@ -246,3 +246,15 @@ func TestACallbackThatEndsItsGoroutineLeavesNothingOpen(t *testing.T) {
 		require.ErrorIs(t, ending(t, s.Conn), io.ErrUnexpectedEOF)
 	})
 }
+
+func TestServeOnAConnectionWhoseEndWasReceivedIsTheLastCallbackAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := wstest.Pipe(t, nil, nil)
+		go client.Close(1001, "bye")
+		for range server.Events() { // somebody was too eager
+		}
+		var r record
+		require.NoError(t, adapt.Serve(server, r.service()))
+		require.Equal(t, []string{"open", "close 1001 bye"}, r.all())
+	})
+}
