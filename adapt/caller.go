@@ -51,10 +51,10 @@ func (s *settings) log() *slog.Logger {
 	return s.logger
 }
 
-// log is the logger for what happens on the connection.
+// log is the logger for what happens on the connection, if there is one yet.
 func (c *Caller) log() *slog.Logger {
-	if c.settings.logger == nil {
-		return silent
+	if c.settings.logger == nil || c.Conn() == nil {
+		return c.settings.log()
 	}
 	return c.settings.logger.With("conn", c.ConnectionID())
 }

@@ -36,39 +36,52 @@ func (a *AsyncClient) connect(ctx context.Context, b *bridge, r reconnection) er
 			return err == nil
 		})
 	}()
-	return <-opened
+	if err := <-opened; err != nil {
+		<-a.done
+		return err
+	}
+	return nil
 }
 
 // serveAgain is the whole life of a bridge with one connection after another. opened
-// is told of the first one, or why there is none, and may refuse it.
+// is told of the first one, or why there is none, and may refuse it. Redialling calls
+// functions of the user's in this goroutine, whose panic is the end of this client alone.
 func (b *bridge) serveAgain(life context.Context, r reconnection, opened func(error) bool) {
 	defer b.leave() // also when a callback ends the goroutine
-	var loss, failure error
-	for conn, err := range chanws.Redial(life, r.url, r.opts, r.policy) {
-		if err != nil {
-			failure = err
-			b.caller.settings.log().Debug("websocket reconnection failed", "err", err)
-			continue
-		}
-		if !b.caller.take(conn) {
+	var loss error
+	refused := false
+	failure := guard("Authorize or Retry", func() (failure error) {
+		for conn, err := range chanws.Redial(life, r.url, r.opts, r.policy) {
+			if err != nil {
+				failure = err
+				b.caller.log().Debug("websocket reconnection failed", "err", err)
+				continue
+			}
+			if !b.caller.take(conn) {
+				_ = conn.CloseNow()
+				return nil
+			}
+			if loss == nil && !opened(nil) {
+				refused = true
+				return nil
+			}
+			loss = b.converse(conn)
+			if b.caller.closed.Load() || !isLoss(loss) {
+				return nil
+			}
+			b.caller.log().Info("websocket connection lost", "err", loss)
 			_ = conn.CloseNow()
-			break
 		}
-		if loss == nil && !opened(nil) {
-			return
-		}
-		loss = b.converse(conn)
-		if b.caller.closed.Load() || !isLoss(loss) {
-			b.conclude(loss)
-			return
-		}
-		b.caller.log().Info("websocket connection lost", "err", loss)
-		_ = conn.CloseNow()
+		return failure
+	})
+	if p, panicked := failure.(*PanicError); panicked {
+		b.caller.logPanic(p)
 	}
 	switch {
+	case refused:
 	case loss == nil:
 		opened(failure)
-	case b.caller.closed.Load():
+	case failure == nil || b.caller.closed.Load():
 		b.conclude(loss)
 	default:
 		b.giveUp(fmt.Errorf("%w; then %w", loss, failure))
