@@ -41,10 +41,11 @@
 //     must not be sent cuts the connection, and the peer sees 1006;
 //   - what the connection itself ended with, as a write returns it: nothing, because
 //     OnClose or OnError is about to be called with it;
-//   - another error: OnError gets it, and may return a Close; without OnError the
-//     connection is closed with 1011. Two errors of [JSON] and its kind are milder without
-//     OnError: a message that could not be decoded closes with 1003, and one that Validate
-//     refused is logged, and the connection stays open.
+//   - another error, also that of a write to another connection: OnError gets it, and may
+//     return a Close; without OnError the connection is closed with 1011. Two errors of
+//     [JSON] and its kind are milder without OnError: a message that could not be decoded
+//     closes with 1003, and one that Validate refused is logged, and the connection stays
+//     open.
 //
 // A panic is recovered, logged with its stack and the connection's ID, closes the
 // connection with 1011, and reaches OnError as a *[PanicError]. The process and the

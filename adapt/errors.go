@@ -19,13 +19,31 @@ var (
 	ErrNotAttached = errors.New("no service attached")
 )
 
-var (
-	// errCloseSent is what comes after this side has begun to close.
-	errCloseSent = errors.New("close frame already sent")
-	// errUnwritable is what comes between a close frame that others have sent, or a
-	// write that failed, and the end.
-	errUnwritable = errors.New("nothing can be written any more")
-)
+// errCloseSent is what comes after this side has begun to close.
+var errCloseSent = errors.New("close frame already sent")
+
+// An unwritableError is what comes between a close frame that others have sent, or a
+// write that failed, and the end of conn.
+type unwritableError struct {
+	conn  *chanws.Conn
+	cause error // of the write that failed; else nil
+}
+
+func (e *unwritableError) Error() string {
+	const text = "nothing can be written any more"
+	if e.cause == nil {
+		return text
+	}
+	return text + ": " + e.cause.Error()
+}
+
+func (e *unwritableError) Unwrap() error { return e.cause }
+
+// foretells tells whether err is one that comes shortly before the end of conn.
+func foretells(err error, conn *chanws.Conn) bool {
+	var early *unwritableError
+	return errors.As(err, &early) && early.conn == conn
+}
 
 // A ClosureError is what goes wrong around a close: a write or another close after
 // it, a code or reason that must not be sent, an answer that does not come. It

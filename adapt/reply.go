@@ -30,9 +30,10 @@ func (c *Caller) logPanic(p *PanicError) {
 	c.log().Error("websocket callback panicked", "callback", p.Callback, "panic", p.Value, "stack", string(p.Stack))
 }
 
-// wantsClose tells whether an error asks for the connection to be closed, and how.
+// wantsClose tells whether an error asks for the connection to be closed, and how. The
+// Close in a [ClosureError] does not: a write to somebody who has left tells of it.
 func wantsClose(err error) (end chanws.Close, ok bool) {
-	ok = errors.As(err, &end)
+	ok = errors.As(err, &end) && !errors.As(err, new(*ClosureError))
 	return end, ok
 }
 
@@ -64,7 +65,8 @@ func (b *bridge) settle(err error, r *Route) {
 		return
 	}
 	if !c.closed.Load() {
-		if end := c.Conn().Err(); end != nil && errors.Is(err, end) || errors.Is(err, errUnwritable) {
+		conn := c.Conn()
+		if end := conn.Err(); end != nil && errors.Is(err, end) || foretells(err, conn) {
 			return // OnClose or OnError is about to be told
 		}
 	}

@@ -182,7 +182,7 @@ func (b *bridge) conclude(end error) {
 	err := guard("OnClose", func() error { return onClose(b.caller, closed.Code, closed.Reason) })
 	if p, panicked := err.(*PanicError); panicked {
 		b.caller.logPanic(p)
-	} else if _, ok := wantsClose(err); err == nil || ok {
+	} else if _, ok := wantsClose(err); err == nil || ok || errors.Is(err, end) {
 		return
 	}
 	b.tell(err)

@@ -1,7 +1,6 @@
 package adapt
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 
@@ -61,7 +60,7 @@ func Stream[Out any](c *Caller, seq iter.Seq2[Out, error]) error {
 // stream sends a sequence, and closes the connection if that fails.
 func (c *Caller) stream(conn *chanws.Conn, elements iter.Seq2[any, error]) {
 	err := guard("stream", func() error { return c.sendAll(conn, elements) })
-	if err == nil || conn.Err() != nil || c.closed.Load() || errors.Is(err, errUnwritable) {
+	if err == nil || conn.Err() != nil || c.closed.Load() || foretells(err, conn) {
 		if p, panicked := err.(*PanicError); panicked {
 			c.logPanic(p)
 		}

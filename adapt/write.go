@@ -121,10 +121,10 @@ func (c *Caller) refusal(conn *chanws.Conn, op string) error {
 	if end := conn.Err(); end != nil {
 		return ended(op, end)
 	}
-	if errors.Is(cause, net.ErrClosed) { // others have sent a close frame, which tells nothing more
-		return &ClosureError{op, errUnwritable}
+	if errors.Is(cause, net.ErrClosed) {
+		cause = nil // a close frame of others, and the ClosureError says the same
 	}
-	return &ClosureError{op, fmt.Errorf("%w: %w", errUnwritable, cause)}
+	return &ClosureError{op, &unwritableError{conn, cause}}
 }
 
 // ended is the error of an operation that came after the end, or too near to it.
