@@ -11,6 +11,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -95,7 +96,12 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 		cfg.dial.Subprotocols = append(cfg.dial.Subprotocols, v)
 		return nil
 	})
-	insecure := flags.Bool("k", false, "accept any TLS certificate")
+	var tlsConfig tls.Config
+	flags.Func("ca", "trust the certificates in this PEM `file`, and no others", func(name string) (err error) {
+		tlsConfig.RootCAs, err = readPool(name)
+		return err
+	})
+	flags.BoolVar(&tlsConfig.InsecureSkipVerify, "k", false, "accept any TLS certificate")
 	flags.DurationVar(&cfg.dial.HandshakeTimeout, "t", 30*time.Second, "how long connecting may take")
 	flags.DurationVar(&cfg.dial.PingInterval, "ping", 0, "send a ping every so often, and end if it is not answered; 0: never")
 	flags.DurationVar(&cfg.wait, "w", 200*time.Millisecond, "when stdin has ended, wait so long for replies")
@@ -111,15 +117,32 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	if !strings.Contains(cfg.url, "://") {
 		cfg.url = "ws://" + cfg.url
 	}
-	if *insecure {
-		cfg.dial.TLSConfig = &tls.Config{InsecureSkipVerify: true}
+	if tlsConfig.RootCAs != nil || tlsConfig.InsecureSkipVerify {
+		cfg.dial.TLSConfig = &tlsConfig
 	}
 	return cfg, nil
+}
+
+// readPool reads the certificates in a PEM file.
+func readPool(name string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New("no certificate in it")
+	}
+	return pool, nil
 }
 
 // explain tells why there is no connection. A server that refuses mostly says why.
 func explain(stderr io.Writer, err error, verbose bool) {
 	fmt.Fprintln(stderr, "wscat:", err)
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		fmt.Fprintln(stderr, "-ca names a file with the authority to trust, -k accepts any certificate")
+	}
 	var refused *chanws.HandshakeError
 	if !errors.As(err, &refused) || !verbose {
 		return

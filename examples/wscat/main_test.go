@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/pem"
 	"io"
 	"log"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -225,13 +227,17 @@ func TestAFailedDialSaysWhy(t *testing.T) {
 	require.NoError(t, err)
 	closed.Close()
 
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600))
+
 	for name, test := range map[string]struct {
 		args []string
 		want []string
 	}{
 		"refused":            {[]string{refusing.URL}, []string{"403 Forbidden", "members only"}},
 		"refused, verbose":   {[]string{"-v", refusing.URL}, []string{"403 Forbidden", "X-Hint: try harder", "members only"}},
-		"unknown authority":  {[]string{secure.URL}, []string{"certificate"}},
+		"unknown authority":  {[]string{secure.URL}, []string{"certificate", "-ca", "-k"}},
+		"its own authority":  {[]string{"-ca", authority, secure.URL}, []string{"404 Not Found"}},
 		"any authority":      {[]string{"-k", secure.URL}, []string{"404 Not Found"}},
 		"nobody listens":     {[]string{closed.Addr().String()}, []string{"connection refused"}},
 		"no answer":          {[]string{"-t", "20ms", "ws://" + silent.Addr().String()}, []string{"timed out after 20ms"}},
@@ -252,7 +258,9 @@ func TestAFailedDialSaysWhy(t *testing.T) {
 
 func TestWrongUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{}, {"ws://a", "ws://b"}, {"-x", "ws://a"}, {"-H", "nonsense", "ws://a"}} {
+	nothing := filepath.Join(t.TempDir(), "empty.pem")
+	require.NoError(t, os.WriteFile(nothing, nil, 0o600))
+	for _, args := range [][]string{{}, {"ws://a", "ws://b"}, {"-x", "ws://a"}, {"-H", "nonsense", "ws://a"}, {"-ca", nothing, "wss://a"}, {"-ca", nothing + "x", "wss://a"}} {
 		code, _, stderr := wscat(t, "", args...)
 		require.Equal(t, 2, code, args)
 		require.Contains(t, stderr, "usage: wscat")
