@@ -127,19 +127,19 @@ func TestAPanicWhileReconnectingIsTheEndOfTheClientAlone(t *testing.T) {
 	}
 }
 
-// A cancelling is a log handler that ends a context once the connection is open.
-type cancelling struct {
+// An opened is a log handler that is told when a connection's handshake is done.
+type opened struct {
 	slog.Handler
-	cancel func()
+	tell func()
 }
 
-func (c cancelling) Enabled(context.Context, slog.Level) bool { return true }
+func (c opened) Enabled(context.Context, slog.Level) bool { return true }
 
-func (c cancelling) WithAttrs([]slog.Attr) slog.Handler { return c }
+func (c opened) WithAttrs([]slog.Attr) slog.Handler { return c }
 
-func (c cancelling) Handle(_ context.Context, r slog.Record) error {
+func (c opened) Handle(_ context.Context, r slog.Record) error {
 	if strings.Contains(r.Message, "connection open") {
-		c.cancel()
+		c.tell()
 	}
 	return nil
 }
@@ -150,11 +150,33 @@ func TestAConstructorWhoseContextEndsTooLateForTheHandshakeLeavesNothing(t *test
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cfg := h.config()
 		cfg.Retry = steady()
-		cfg.Logger = slog.New(cancelling{slog.DiscardHandler, func() { cancel(errBroken) }})
+		cfg.Logger = slog.New(opened{slog.DiscardHandler, func() { cancel(errBroken) }})
 		var ended atomic.Bool
 		cfg.Trace = &chanws.Trace{Ended: func(error) { ended.Store(true) }}
 		_, err := adapt.NewAsyncClient(ctx, serverURL, &adapt.Service{OnOpen: func(*adapt.Caller) error { panic("called") }}, cfg)
 		require.ErrorIs(t, err, errBroken)
 		require.True(t, ended.Load(), "it has waited for the connection's end")
+	})
+}
+
+func TestAConnectionThatComesAfterTheCloseIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, adapt.Handler(shared(echoing), nil))
+		var r record
+		var a *adapt.AsyncClient
+		cfg := h.config()
+		cfg.Retry = steady()
+		cfg.Logger = slog.New(opened{slog.DiscardHandler, func() {
+			if a != nil { // the second one
+				_ = a.Close(1000, "")
+			}
+		}})
+		a = asyncClient(t, h, r.service(), cfg)
+		first := a.Conn()
+		h.drop()
+		<-a.Done()
+		require.Equal(t, []string{"open", "close 1006 "}, r.all())
+		require.Same(t, first, a.Conn())
+		synctest.Wait()
 	})
 }
