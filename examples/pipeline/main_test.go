@@ -26,11 +26,14 @@ func TestASlowSinkHoldsUpTheSource(t *testing.T) {
 
 func TestABrokenSinkEndsThePipelineWithItsCloseFrame(t *testing.T) {
 	t.Parallel()
-	err := run(t.Context(), []string{"-fail", "3", "-pause", "1ms"}, io.Discard)
+	var out bytes.Buffer
+	err := run(t.Context(), []string{"-fail", "3", "-pause", "1ms"}, &out)
 	var end chanws.Close
 	require.ErrorAs(t, err, &end)
 	require.Equal(t, chanws.Close{Code: chanws.StatusInternalError, Reason: "disk full"}, end)
 	require.ErrorContains(t, err, "sink: ")
+	require.Contains(t, out.String(), "broken off: source sent ")
+	require.NotContains(t, out.String(), "never more than", "what was given up was not in flight")
 }
 
 func TestThePipelineEndsAtCtrlC(t *testing.T) {

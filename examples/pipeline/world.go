@@ -133,9 +133,11 @@ func (w *world) report(ctx context.Context, stdout io.Writer) {
 		}
 		taken := w.taken.Load() // before sent, so that the difference is never negative
 		sent := w.sent.Load()
-		if !done {
-			most = max(most, sent-taken)
+		if done && taken < int64(w.messages) {
+			fmt.Fprintf(stdout, "%5d ms: broken off: source sent %3d, sink took %3d\n", time.Since(began).Milliseconds(), sent, taken)
+			return
 		}
+		most = max(most, sent-taken)
 		fmt.Fprintf(stdout, "%5d ms: source sent %3d, sink took %3d, in flight %3d (%.1f MiB)\n",
 			time.Since(began).Milliseconds(), sent, taken, sent-taken, float64(sent-taken)*float64(w.size)/(1<<20))
 		if done {
