@@ -72,7 +72,7 @@ func mute(t *testing.T, opts chanws.Options) (*adapt.Caller, net.Conn, <-chan er
 }
 
 func TestCloseWaitsForTheAnswerAsLongAsItIsTold(t *testing.T) {
-	for _, d := range []time.Duration{time.Millisecond, 250 * time.Millisecond, 3 * time.Second} {
+	for _, d := range []time.Duration{time.Millisecond, 250 * time.Millisecond, 3 * time.Second, 7 * time.Second /* more than CloseTimeout */} {
 		synctest.Test(t, func(t *testing.T) {
 			c, _, served := mute(t, chanws.Options{})
 			began := time.Now()
@@ -224,7 +224,7 @@ func TestClosingTheConnectionBelowIsSeenToo(t *testing.T) {
 func TestMinusOneWaitsForTheAnswerForEver(t *testing.T) {
 	for _, d := range []time.Duration{-1, -time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			c, bare, served := mute(t, chanws.Options{CloseTimeout: -1})
+			c, bare, served := mute(t, chanws.Options{})
 			time.AfterFunc(24*time.Hour, func() { bare.Write(masked(8, "\x03\xe8")) })
 			require.NoError(t, c.CloseTimeout(1000, "", d))
 			require.NoError(t, <-served)

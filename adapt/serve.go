@@ -14,7 +14,8 @@ const goingAwayReason = "server is shutting down"
 // ended and the last callback and the last stream have returned. Then c is closed in
 // the sense of [chanws.Conn.Close]. Serve returns nil if c ended with a close frame of
 // the peer's, else c.Err(). c keeps the options that it was made with, whose defaults
-// are those of package chanws.
+// are those of package chanws. Serve cannot see them: with ManualPong only OnPing answers
+// pings, and there is no log for what goes wrong without OnError, nor for panics.
 //
 // For a service that cannot work, the error matches [ErrInvalidService], and c is
 // closed with 1011.
