@@ -22,6 +22,7 @@ import (
 
 	"github.com/chanws/chanws"
 	"github.com/chanws/chanws/internal/frame"
+	"github.com/chanws/chanws/internal/rawpeer"
 	"github.com/chanws/chanws/wstest"
 	"github.com/stretchr/testify/require"
 )
@@ -53,17 +54,7 @@ func newRawPeer(t testing.TB, conn net.Conn, client bool) *rawPeer {
 
 // encode gives a whole frame.
 func (p *rawPeer) encode(fin bool, op frame.Opcode, payload []byte) []byte {
-	h := frame.Header{Fin: fin, Opcode: op, Length: int64(len(payload)), Masked: p.client}
-	if p.client {
-		h.Key = 0x7a6b5c4d
-	}
-	b := h.Append(nil)
-	n := len(b)
-	b = append(b, payload...)
-	if p.client {
-		frame.Mask(b[n:], h.Key)
-	}
-	return b
+	return rawpeer.Encode(p.client, fin, op, payload)
 }
 
 // write writes raw bytes. It may fail when the connection has ended meanwhile.
@@ -98,32 +89,19 @@ func (p *rawPeer) read() {
 
 func (p *rawPeer) readLoop() {
 	defer close(p.done)
-	b := make([]byte, 64<<10)
 	for {
-		for {
-			h, n, err := frame.Parse(p.buf)
-			if err != nil || n == 0 || int64(len(p.buf)-n) < h.Length {
-				break
-			}
-			payload := p.buf[n : n+int(h.Length)]
-			p.buf = p.buf[n+int(h.Length):]
-			if h.Masked {
-				frame.Mask(payload, h.Key)
-			}
-			p.mu.Lock()
-			p.frames = append(p.frames, rawFrame{h, payload})
-			p.mu.Unlock()
-			if h.Opcode == frame.Close && p.answers {
-				code, _, _ := frame.ParseClose(payload)
-				p.sendClose(code, "")
-			}
-		}
-		n, err := p.conn.Read(b)
-		p.buf = append(p.buf, b[:n]...)
+		f, err := p.tryNext()
 		if err != nil {
 			// A client waits for the server to close, and then closes too.
 			p.conn.Close()
 			return
+		}
+		p.mu.Lock()
+		p.frames = append(p.frames, f)
+		p.mu.Unlock()
+		if f.Opcode == frame.Close && p.answers {
+			code, _, _ := frame.ParseClose(f.payload)
+			p.sendClose(code, "")
 		}
 	}
 }
@@ -345,26 +323,8 @@ func (p *rawPeer) next() rawFrame {
 }
 
 func (p *rawPeer) tryNext() (rawFrame, error) {
-	b := make([]byte, 64<<10)
-	for {
-		h, n, err := frame.Parse(p.buf)
-		if err != nil {
-			return rawFrame{}, err
-		}
-		if n > 0 && int64(len(p.buf)-n) >= h.Length {
-			payload := p.buf[n : n+int(h.Length)]
-			p.buf = p.buf[n+int(h.Length):]
-			if h.Masked {
-				frame.Mask(payload, h.Key)
-			}
-			return rawFrame{h, payload}, nil
-		}
-		k, err := p.conn.Read(b)
-		p.buf = append(p.buf, b[:k]...)
-		if err != nil {
-			return rawFrame{}, err
-		}
-	}
+	h, payload, err := rawpeer.Next(p.conn, &p.buf)
+	return rawFrame{h, payload}, err
 }
 
 // expect reads one frame and holds it against what it should be.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chanws/chanws/internal/frame"
+	"github.com/chanws/chanws/internal/rawpeer"
 	"github.com/stretchr/testify/require"
 )
 
@@ -94,17 +95,7 @@ type peer struct {
 }
 
 func (p *peer) frame(fin bool, op frame.Opcode, payload []byte) []byte {
-	h := frame.Header{Fin: fin, Opcode: op, Length: int64(len(payload)), Masked: p.mask}
-	if p.mask {
-		h.Key = 0x12345678
-	}
-	b := h.Append(nil)
-	n := len(b)
-	b = append(b, payload...)
-	if p.mask {
-		frame.Mask(b[n:], h.Key)
-	}
-	return b
+	return rawpeer.Encode(p.mask, fin, op, payload)
 }
 
 func (p *peer) send(op frame.Opcode, payload string) {
@@ -113,28 +104,7 @@ func (p *peer) send(op frame.Opcode, payload string) {
 }
 
 // receive gives the next frame, or io errors.
-func (p *peer) receive() (frame.Header, []byte, error) {
-	for {
-		h, n, err := frame.Parse(p.buf)
-		if err != nil {
-			return h, nil, err
-		}
-		if n > 0 && int64(len(p.buf)-n) >= h.Length {
-			payload := p.buf[n : n+int(h.Length)]
-			p.buf = p.buf[n+int(h.Length):]
-			if h.Masked {
-				frame.Mask(payload, h.Key)
-			}
-			return h, payload, nil
-		}
-		b := make([]byte, 64<<10)
-		k, err := p.conn.Read(b)
-		p.buf = append(p.buf, b[:k]...)
-		if err != nil && k == 0 {
-			return h, nil, err
-		}
-	}
-}
+func (p *peer) receive() (frame.Header, []byte, error) { return rawpeer.Next(p.conn, &p.buf) }
 
 func (p *peer) expect(op frame.Opcode, payload string) {
 	p.t.Helper()
