@@ -391,3 +391,24 @@ func TestAClientsHandshakeTimeoutIsADeadline(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+func TestClosingTheConnectionBelowEndsAClientWithRetryToo(t *testing.T) {
+	for name, end := range map[string]func(*chanws.Conn) error{
+		"Close":    func(c *chanws.Conn) error { return c.Close(1000, "") },
+		"CloseNow": (*chanws.Conn).CloseNow,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHost(t, adapt.Handler(shared(echoing), nil))
+				var opened atomic.Int64
+				cfg := h.config()
+				cfg.Retry = steady()
+				a := asyncClient(t, h, &adapt.Service{OnOpen: func(*adapt.Caller) error { opened.Add(1); return nil }}, cfg)
+				require.NoError(t, end(a.Conn()))
+				<-a.Done()
+				require.EqualValues(t, 1, opened.Load())
+				synctest.Wait()
+			})
+		})
+	}
+}

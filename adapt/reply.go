@@ -78,10 +78,8 @@ func (b *bridge) settle(err error, r *Route) {
 		b.settleUnbound(unbound, err, r)
 	case errors.As(err, &refused):
 		b.tell(err)
-	case wanted && c.closed.Load() && err == error(end):
-		// It is closed, or about to be.
-	case wanted && !c.closed.Load():
-		c.closeWith(end)
+	case wanted:
+		c.closeWith(end) // nothing, if it is closed
 	case b.plan.OnError != nil:
 		b.tell(err)
 	default:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chanws/chanws"
 	"github.com/chanws/chanws/adapt"
+	"github.com/chanws/chanws/wstest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -244,5 +245,37 @@ func TestAWriteAfterTheOwnCloseReachesOnError(t *testing.T) {
 		s.Send <- chanws.Text("a")
 		require.NoError(t, <-s.served)
 		require.Equal(t, []string{"open", "error adapt: write text message: close frame already sent", "close 1001 "}, r.all())
+	})
+}
+
+func TestACloseReturnedAfterCloseIsNoError(t *testing.T) {
+	for _, again := range []error{chanws.Close{Code: 1000}, fmt.Errorf("wrapped: %w", chanws.Close{Code: 1000})} {
+		synctest.Test(t, func(t *testing.T) {
+			var r record
+			svc := r.service()
+			svc.OnOpen = func(c *adapt.Caller) error {
+				_ = c.Close(4000, "first")
+				return again
+			}
+			s := serve(t, svc, chanws.Options{})
+			expect(t, s.Conn, chanws.Close{Code: 4000, Reason: "first"})
+			<-s.served
+			require.Equal(t, []string{"close 4000 "}, r.all())
+		})
+	}
+}
+
+func TestWhatAFailedWriteReturnsIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, _ := wstest.Raw(t, &chanws.UpgradeOptions{Options: chanws.Options{WriteTimeout: time.Second}})
+		var r record
+		svc := r.service()
+		svc.OnOpen = func(c *adapt.Caller) error {
+			_ = c.WriteBinaryMessage(make([]byte, 1<<20))
+			return c.Flush()
+		}
+		svc.OnError = func(_ *adapt.Caller, err error) error { r.note("error %s", kind(err)); return nil }
+		<-start(server, svc)
+		require.Equal(t, []string{"error timeout"}, r.all())
 	})
 }
