@@ -220,6 +220,28 @@ func TestImmediateStopCutsEverythingAlsoAGracefulStop(t *testing.T) {
 	close(release)
 }
 
+func TestImmediateStopLetsNoneOfManyConnectionsSayGoodbye(t *testing.T) {
+	l := listen(t, "/", &adapt.Service{OnOpen: func(c *adapt.Caller) error { return c.WriteTextMessage("here") }})
+	idle := make([]*chanws.Conn, 50)
+	for i := range idle {
+		idle[i] = mustDial(t, l, "/")
+		expect(t, idle[i], chanws.Text("here"))
+	}
+	require.NoError(t, l.ImmediateStop())
+	for _, c := range idle {
+		require.ErrorIs(t, ending(t, c), io.ErrUnexpectedEOF)
+	}
+}
+
+func TestWhoIsRefusedHasItsConnectionClosed(t *testing.T) {
+	l := listen(t, "/here", echoing)
+	resp, err := http.Get("http://" + l.Addr().String() + "/elsewhere")
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusNotFound, resp.StatusCode)
+	require.True(t, resp.Close, "else it would hold a stop up")
+}
+
 func TestAHandshakeInProgressIsRefusedByAStop(t *testing.T) {
 	release, begun := make(chan struct{}), make(chan struct{})
 	l := newListener(t, nil)
