@@ -174,6 +174,27 @@ func TestAWriteWaitsWhileThePeerDoesNotRead(t *testing.T) {
 	})
 }
 
+func TestTheEndReleasesAllWhoWaitToWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _, served := mute(t, chanws.Options{SendBuffer: 1, EventBuffer: 1})
+		var writing sync.WaitGroup
+		var refused atomic.Int64
+		for range 100 {
+			writing.Go(func() {
+				if err := c.WriteBinaryMessage(make([]byte, 10_000)); err != nil {
+					require.ErrorIs(t, err, net.ErrClosed)
+					refused.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		require.NoError(t, c.CloseNow())
+		writing.Wait()
+		require.Positive(t, refused.Load())
+		<-served
+	})
+}
+
 func TestFlushReturnsWhenEverythingIsWithTheSystem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, bare := wstest.Raw(t, nil)
