@@ -214,7 +214,10 @@ func TestCloseNowLeavesThePeerWith1006(t *testing.T) {
 func TestClosingTheConnectionBelowIsSeenToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, bare, served := mute(t, chanws.Options{})
-		go bare.Write(masked(8, "\x03\xe8"))
+		go func() { // an answer, and no close of its own, which Serve would be the first to see
+			_, _ = io.ReadFull(bare, make([]byte, 4))
+			_, _ = bare.Write(masked(8, "\x03\xe8"))
+		}()
 		require.NoError(t, c.Conn().Close(1000, ""))
 		require.NoError(t, c.Close(1000, ""), "both close frames are out")
 		require.NoError(t, <-served)

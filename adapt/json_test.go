@@ -62,6 +62,16 @@ func exchanged(t *testing.T, handle func(*adapt.Caller, chanws.Message) error, m
 	return answer
 }
 
+// shouted is a string type that decodes itself.
+type shouted string
+
+func (s *shouted) UnmarshalJSON(data []byte) error {
+	var text string
+	err := json.Unmarshal(data, &text)
+	*s = shouted(strings.ToUpper(text))
+	return err
+}
+
 func TestMessagesAreDecodedAndResultsEncoded(t *testing.T) {
 	for _, tc := range []struct {
 		handle func(*adapt.Caller, chanws.Message) error
@@ -86,6 +96,7 @@ func TestMessagesAreDecodedAndResultsEncoded(t *testing.T) {
 		{echo[[]order](), chanws.Text(`[{"n":1}]`), chanws.Text(`[{"x":"","n":1}]`)},
 		{echo[any](), chanws.Text(`{"a":[1,"b",null]}`), chanws.Text(`{"a":[1,"b",null]}`)},
 		{echo[strict](), chanws.Text(`{"n":3}`), chanws.Text(`{"N":3}`)},
+		{echo[shouted](), chanws.Text(`"Hi"`), chanws.Text("HI")},
 	} {
 		require.Equal(t, tc.out, exchanged(t, tc.handle, tc.in), "%v", tc.in)
 	}

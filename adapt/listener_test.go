@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -231,6 +232,18 @@ func TestImmediateStopLetsNoneOfManyConnectionsSayGoodbye(t *testing.T) {
 	for _, c := range idle {
 		require.ErrorIs(t, ending(t, c), io.ErrUnexpectedEOF)
 	}
+}
+
+func TestAnUpgradeThatOvertakesImmediateStopIsCut(t *testing.T) {
+	l := newListener(t, nil)
+	require.NoError(t, l.Start())
+	var r record
+	stop := slog.New(opened{slog.DiscardHandler, func() { _ = l.ImmediateStop() }})
+	require.NoError(t, l.Attach("/", shared(r.service()), &adapt.ServiceConfig{Options: chanws.Options{Logger: stop}}))
+	c := mustDial(t, l, "/")
+	require.ErrorIs(t, ending(t, c), io.ErrUnexpectedEOF)
+	eventually(t, func() bool { return len(r.all()) == 2 })
+	require.Contains(t, r.all()[1], "error ")
 }
 
 func TestWhoIsRefusedHasItsConnectionClosed(t *testing.T) {
