@@ -394,3 +394,15 @@ func TestAMessageOfTinyFragmentsTakesLinearTime(t *testing.T) {
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16*size), "every fragment copies the message")
 	})
 }
+
+func TestAnEmptyBinaryIsNotNilHoweverItCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := rawPair(t, chanws.Options{})
+		peer.send(frame.Binary, "")
+		peer.write(peer.encode(false, frame.Binary, nil))
+		peer.write(peer.encode(true, frame.Continuation, nil))
+		for range 2 {
+			require.Equal(t, chanws.Binary{}, <-conn.Events())
+		}
+	})
+}

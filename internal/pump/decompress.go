@@ -49,6 +49,9 @@ func (p *Pump[E, M]) deliverOwned(opcode frame.Opcode, payload []byte) error {
 	if opcode == frame.Text {
 		return p.deliver(p.voc.Text(unsafe.String(unsafe.SliceData(payload), len(payload))))
 	}
+	if payload == nil {
+		payload = []byte{} // as that of an empty message in one frame
+	}
 	return p.deliver(p.voc.Binary(payload))
 }
 
