@@ -27,6 +27,8 @@ type exchange struct {
 	// silent is set, nothing does.
 	says           []wire
 	leaves, silent bool
+	// octets are said instead, if they are set.
+	octets []byte
 	// unheard is what it goes on to say when the connection has ended.
 	unheard []wire
 
@@ -34,6 +36,8 @@ type exchange struct {
 	sees []chanws.Event
 	// hears are the frames that the peer hears, all of them, to the octet.
 	hears []wire
+	// lastCode is that of one close frame more, whose reason may be any.
+	lastCode int
 	// ends is the terminal event.
 	ends ending
 }
@@ -214,6 +218,11 @@ func (x *exchange) run(t *testing.T, server bool, c chopping) {
 		require.Equal(t, want, got[i], "event %d", i)
 	}
 	require.ErrorIs(t, await(t, peer.ended, "the end of the stream"), io.EOF)
+	if x.lastCode != 0 {
+		var breach *chanws.ProtocolError
+		require.ErrorAs(t, end, &breach)
+		x.hears = append(x.hears, closing(x.lastCode, breach.Reason))
+	}
 	requireHeard(t, peer.all(), x.hears, !server)
 	require.Equal(t, end, conn.Err())
 	require.Equal(t, end, context.Cause(conn.Context()))
@@ -236,8 +245,10 @@ func await[T any](t *testing.T, c <-chan T, what string) T {
 // nobody, which is no error here.
 func (x *exchange) speak(t *testing.T, bare net.Conn, peer *ears, server bool, c chopping) {
 	t.Helper()
-	octets := encode(x.says, server)
-	piece := c.octets
+	octets, piece := x.octets, c.octets
+	if octets == nil {
+		octets = encode(x.says, server)
+	}
 	if piece == 0 {
 		octets = append(octets, x.afterwards(server)...)
 		piece = len(octets)
