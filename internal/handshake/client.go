@@ -308,10 +308,19 @@ func (d *dialer) explain(ctx context.Context, resp *http.Response, err error) er
 		}
 		return failed
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || deadlinePassed(ctx, err) {
+		<-ctx.Done()
 		return Ended(ctx)
 	}
 	return err
+}
+
+// deadlinePassed tells of an error that is ctx's deadline, though ctx does not say so
+// yet: package net has a timer of its own for it, which may be a little ahead.
+func deadlinePassed(ctx context.Context, err error) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline) &&
+		(errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded))
 }
 
 // abort frees what a failed handshake leaves.

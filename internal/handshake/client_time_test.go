@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"testing"
@@ -194,5 +195,25 @@ func TestDialKeepsAnAnswerWhoseBodyStops(t *testing.T) {
 		require.Equal(t, "because", string(answer.Body))
 		require.Equal(t, time.Second, time.Since(began))
 		servers.Wait()
+	})
+}
+
+// A lateContext ends only some time after its deadline.
+type lateContext struct{ context.Context }
+
+func (lateContext) Deadline() (time.Time, bool) { return time.Now(), true }
+
+func TestDialTimesOutAlsoWhenPackageNetIsAheadOfTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := &TimeoutError{After: time.Second}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), limit.After, limit)
+		defer cancel()
+		failed := &url.Error{Op: "Get", Err: &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}}
+		require.Equal(t, limit, new(dialer).explain(lateContext{ctx}, nil, failed))
+
+		// One that comes before the deadline is somebody else's.
+		ctx, cancel = context.WithTimeoutCause(t.Context(), limit.After, limit)
+		defer cancel()
+		require.Equal(t, failed.Err, new(dialer).explain(ctx, nil, failed))
 	})
 }
