@@ -215,6 +215,7 @@ type cell struct {
 	events    chan []chanws.Event // what the consumer has received, at its end
 	closed    chan error          // what the user's first Close has returned
 	released  chan struct{}       // the user is about to Close
+	pause     func()              // lets others run first, or not
 	wg        sync.WaitGroup      // the cell's own goroutines
 }
 
@@ -227,7 +228,7 @@ func testLifecycle(t *testing.T, run func(t *testing.T, cell func(*testing.T)), 
 			for s := nothingGoingOn; s <= writeInFlight; s++ {
 				side := map[bool]string{true: "server", false: "client"}[server]
 				t.Run(fmt.Sprintf("%s/%s/%s", endings[i].name, side, situations[s]), func(t *testing.T) {
-					run(t, func(t *testing.T) { testCell(t, &endings[i], s, server, open) })
+					run(t, func(t *testing.T) { testCell(t, &endings[i], s, server, open, func() {}) })
 				})
 			}
 		}
@@ -254,7 +255,7 @@ func parallel(t *testing.T, f func(*testing.T)) {
 	f(t)
 }
 
-func testCell(t *testing.T, end *ending, s situation, server bool, open transport) {
+func testCell(t *testing.T, end *ending, s situation, server bool, open transport, pause func()) {
 	opts := chanws.Options{EventBuffer: 2, SendBuffer: 2, CloseTimeout: 20 * time.Second}
 	if end.options != nil {
 		end.options(&opts)
@@ -269,10 +270,12 @@ func testCell(t *testing.T, end *ending, s situation, server bool, open transpor
 		events:   make(chan []chanws.Event, 1),
 		closed:   make(chan error, 1),
 		released: make(chan struct{}),
+		pause:    pause,
 	}
 	c.peer.answers = !end.mute
 	stalled := s == senderBlocked || s == writeInFlight || end.name == "write timeout"
 	c.arrange()
+	c.pause()
 	if end.mute && !end.byUser && conn.Err() != nil {
 		// Possible only in real time, on a machine under heavy load.
 		t.Logf("the timeout came before the situation was arranged: %v", conn.Err())
@@ -297,6 +300,7 @@ func testCell(t *testing.T, end *ending, s situation, server bool, open transpor
 		c.peer.read()
 	}
 
+	c.pause()
 	if s != channelFull && s != consumerWaiting {
 		c.consume()
 	}
@@ -325,6 +329,7 @@ func (c *cell) Go(f func()) {
 	c.wg.Add(1)
 	go func() {
 		defer c.wg.Done()
+		c.pause()
 		f()
 	}()
 }
@@ -384,6 +389,7 @@ func until(t testing.TB, ok func() bool) {
 func (c *cell) consume() {
 	var got []chanws.Event
 	for ev := range c.conn.Events() {
+		c.pause()
 		got = append(got, ev)
 	}
 	c.events <- got

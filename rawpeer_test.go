@@ -129,13 +129,14 @@ func (p *rawPeer) closeCode() int {
 }
 
 // drop resets the connection.
-func (p *rawPeer) drop() {
-	switch c := p.conn.(type) {
+func (p *rawPeer) drop() { reset(p.conn) }
+
+func reset(conn net.Conn) {
+	switch c := conn.(type) {
 	case interface{ Drop() }:
 		c.Drop()
 	case *tls.Conn:
-		c.NetConn().(*net.TCPConn).SetLinger(0)
-		c.NetConn().Close()
+		reset(c.NetConn())
 	case *net.TCPConn:
 		c.SetLinger(0)
 		c.Close()
@@ -210,6 +211,42 @@ var testTLS = sync.OnceValues(func() (server, client *tls.Config) {
 	return server, client
 })
 
+// requestUpgrade does a bare client's side of the handshake.
+func requestUpgrade(t testing.TB, bare net.Conn) {
+	_, err := bare.Write([]byte("GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + rawKey + "\r\n\r\n"))
+	require.NoError(t, err)
+	readHead(t, bare)
+}
+
+// answerUpgrade does a bare server's side of the handshake.
+func answerUpgrade(t testing.TB, bare net.Conn) {
+	request, err := http.ReadRequest(bufio.NewReader(bare))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	bare.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: " + acceptOf(request.Header.Get("Sec-WebSocket-Key")) + "\r\n\r\n"))
+}
+
+// dialVia does a client's handshake over the connection that connect makes.
+func dialVia(t testing.TB, connect func() net.Conn, encrypted bool, opts chanws.Options) *chanws.Conn {
+	_, clientTLS := testTLS()
+	transport := &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return connect(), nil },
+	}
+	url := "ws://example.com"
+	if encrypted {
+		url = "wss://example.com"
+		transport.TLSClientConfig = clientTLS.Clone()
+	}
+	d := &chanws.DialOptions{Options: opts, HTTPClient: &http.Client{Transport: transport}}
+	conn, err := chanws.Dial(t.Context(), url, d)
+	require.NoError(t, err)
+	return conn
+}
+
 const rawKey = "dGhlIHNhbXBsZSBub25jZQ=="
 
 // openServer gives the server's Conn of a connection whose client is bare.
@@ -237,10 +274,7 @@ func openServer(t *testing.T, encrypted bool, opts chanws.Options) (*chanws.Conn
 		cfg.ServerName = "example.com"
 		bare = tls.Client(bare, cfg)
 	}
-	_, err := bare.Write([]byte("GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + rawKey + "\r\n\r\n"))
-	require.NoError(t, err)
-	readHead(t, bare)
+	requestUpgrade(t, bare)
 	return <-conns, bare
 }
 
@@ -249,7 +283,7 @@ func openClient(t *testing.T, encrypted bool, opts chanws.Options) (*chanws.Conn
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	serverTLS, clientTLS := testTLS()
+	serverTLS, _ := testTLS()
 	bares := make(chan net.Conn, 1)
 	go func() {
 		bare, err := smallListener{l}.Accept()
@@ -260,28 +294,10 @@ func openClient(t *testing.T, encrypted bool, opts chanws.Options) (*chanws.Conn
 		if encrypted {
 			bare = tls.Server(bare, serverTLS)
 		}
-		request, err := http.ReadRequest(bufio.NewReader(bare))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		bare.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-			"Sec-WebSocket-Accept: " + acceptOf(request.Header.Get("Sec-WebSocket-Key")) + "\r\n\r\n"))
+		answerUpgrade(t, bare)
 		bares <- bare
 	}()
-	transport := &http.Transport{
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			return dialSmall(t, l.Addr().String()), nil
-		},
-	}
-	url := "ws://example.com"
-	if encrypted {
-		url = "wss://example.com"
-		transport.TLSClientConfig = clientTLS.Clone()
-	}
-	d := &chanws.DialOptions{Options: opts, HTTPClient: &http.Client{Transport: transport}}
-	conn, err := chanws.Dial(t.Context(), url, d)
-	require.NoError(t, err)
+	conn := dialVia(t, func() net.Conn { return dialSmall(t, l.Addr().String()) }, encrypted, opts)
 	return conn, <-bares
 }
 
