@@ -14,9 +14,13 @@ usage() {
 	apt-get and npm, if that is allowed. It goes on after a failure, and exits with 1
 	if there was any.
 
-	  --long   fuzz each target for a minute instead of 5 seconds, and run the
-	           lifecycle tests 200 times at GOMAXPROCS 1, 2 and 8:
-	             go test -race -run TestLifecycle -count=200 -cpu=N .
+	  --long   fuzz each target for a minute instead of 5 seconds; run the lifecycle
+	           tests 200 times at GOMAXPROCS 1, 2 and 8, shake a million cells of
+	           their table (an hour or two), and keep 10000 connections coming and
+	           going for ten minutes (needs ulimit -Hn 11200):
+	             go test -race -run 'TestLifecycle(InMemory|Over)' -count=200 -cpu=N .
+	             go test -run TestLifecycleShaken -cells=1000000 -timeout=0 .
+	             go test ./internal/soak -conns=10000 -duration=10m -timeout=30m
 	  --help   this text
 
 	Environment:
@@ -246,6 +250,12 @@ while read -r module package target; do
 		go test -vet=off -run='^$' -fuzz="^$target\$" -fuzztime="$fuzztime" -fuzzminimizetime=10x "$package"
 done <"$work/targets"
 
+# Without the race detector there is time for more cells than go test ./... runs.
+if [[ $long == false ]]; then
+	step 'shake 5000 cells of the lifecycle table' \
+		go test -vet=off -run=TestLifecycleShaken -count=1 -timeout=10m . -cells=5000
+fi
+
 for example in echo selectloop pipeline; do
 	if [[ -d examples/$example ]]; then
 		step "go run ./examples/$example" timeout 120 go run "./examples/$example"
@@ -258,8 +268,12 @@ step 'go run ./bench -short' timeout 180 go run ./bench -short
 if [[ $long == true ]]; then
 	for cpus in 1 2 8; do
 		step "lifecycle tests 200 times, GOMAXPROCS=$cpus" \
-			go test $race -vet=off -run=TestLifecycle -count=200 -cpu="$cpus" -timeout=90m .
+			go test $race -vet=off -run='TestLifecycle(InMemory|Over)' -count=200 -cpu="$cpus" -timeout=90m .
 	done
+	step 'shake a million cells of the lifecycle table' \
+		env GOGC=800 go test -vet=off -run=TestLifecycleShaken -count=1 -timeout=0 . -cells=1000000
+	step 'soak, 10000 connections for 10 minutes' \
+		go test -vet=off -count=1 -timeout=30m ./internal/soak -conns=10000 -duration=10m
 fi
 
 # --- Summary ---------------------------------------------------------------------

@@ -18,7 +18,7 @@ const patience = 5 * time.Second
 func Main(m *testing.M) {
 	code := m.Run()
 	if code == 0 {
-		if left := survivors(); len(left) > 0 {
+		if left := Survivors(); len(left) > 0 {
 			fmt.Fprintf(os.Stderr, "FAIL: %d goroutines survived the tests:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
 			code = 1
 		}
@@ -26,8 +26,9 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// survivors gives the stacks of the goroutines that do not end.
-func survivors() []string {
+// Survivors gives the stacks of the goroutines that do not end: all but the caller's and
+// those of the test binary itself.
+func Survivors() []string {
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		left := others()
 		if len(left) == 0 || time.Now().After(deadline) {
