@@ -203,3 +203,49 @@ func TestTheDefaultsAreTheModules(t *testing.T) {
 		})
 	})
 }
+
+// A wrapped response writer is what middleware hands on; only Unwrap shows the true one.
+type wrapped struct{ http.ResponseWriter }
+
+type unwrapping struct{ wrapped }
+
+func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
+func TestAHandlerWorksBehindMiddlewareThatUnwraps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		var r record
+		rooms := http.NewServeMux()
+		rooms.Handle("/rooms/{room}", adapt.Handler(func(req *http.Request) (*adapt.Service, error) {
+			svc := r.service()
+			svc.OnTextMessage = func(c *adapt.Caller, _ string) error {
+				return c.WriteMessage(fmt.Sprint(c.Request().PathValue("room"), " ", c.Context().Value(key{}), " ", req.PathValue("room")))
+			}
+			return svc, nil
+		}, nil))
+		outer := http.NewServeMux()
+		outer.HandleFunc("/v1/", func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("X-Middleware", "was here")
+			ctx, cancel := context.WithCancel(context.WithValue(req.Context(), key{}, "alice"))
+			defer cancel() // ends with the handshake, as net/http's own does
+			http.StripPrefix("/v1", rooms).ServeHTTP(unwrapping{wrapped{w}}, req.WithContext(ctx))
+		})
+		outer.HandleFunc("/blind/", func(w http.ResponseWriter, req *http.Request) {
+			http.StripPrefix("/blind", rooms).ServeHTTP(wrapped{w}, req)
+		})
+		h := newHost(t, outer)
+		c := h.connect("/v1/rooms/blue")
+		require.Equal(t, "was here", c.Response().Header.Get("X-Middleware"))
+		c.Send <- chanws.Text("x")
+		expect(t, c, chanws.Text("blue alice blue"))
+		require.NoError(t, c.Close(1000, ""))
+		synctest.Wait()
+		require.Equal(t, []string{"open", "close 1000 "}, r.all())
+
+		opts := h.options()
+		_, err := chanws.Dial(t.Context(), "ws://server.test/blind/rooms/blue", &opts)
+		requireStatus(t, 501, err)
+		require.Len(t, r.all(), 2, "no callback without a connection")
+		synctest.Wait()
+	})
+}
