@@ -83,6 +83,7 @@ func TestNothingIsLostOnASlowNetwork(t *testing.T) {
 			require.NoError(t, <-heard)
 			require.NoError(t, <-heard)
 			require.NoError(t, c.Close(1000, ""))
+			<-s.Done() // a little later than ours
 			require.Equal(t, chanws.Close{Code: 1000}, s.Err())
 		})
 	}
