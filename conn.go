@@ -96,7 +96,8 @@ func (c *Conn) Write(ctx context.Context, m Message) error { return c.pump.Write
 // Close does the close handshake, RFC 6455 section 7: it writes what Send holds at
 // the call, then a close frame with code and reason, and waits for the peer's, at
 // most Options.CloseTimeout. From the call on no data event is delivered; what
-// nobody has received is discarded and counted.
+// nobody has received is discarded and counted. A receive that is going on meanwhile in
+// another goroutine may still get a message, and those before it may be gone.
 //
 // Close returns nil if the connection ended with both close frames, also when that
 // was before the call, else Err(). An invalid code or reason is refused with an

@@ -38,6 +38,10 @@ func FuzzDecode(f *testing.F) {
 		if err == nil {
 			require.True(t, bytes.HasPrefix(got, theirs), "more may follow what ends a stream there")
 		}
+		before, _ := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(compressed)), limit+1))
+		if len(before) < len(theirs) {
+			return // a block cut short, which the tail that is added happens to complete
+		}
 		if wire.Len() == 0 && bits == MaxWindowBits {
 			require.NoError(t, err)
 			require.Len(t, got, len(theirs))

@@ -94,8 +94,8 @@ func TestAnEndedConnectionHoldsNoWindows(t *testing.T) {
 func TestACompressedPayloadMayBeSomewhatLargerThanItsMessage(t *testing.T) {
 	require.EqualValues(t, 1024, compressedLimit(0))
 	require.EqualValues(t, 1<<20+1<<17+1024, compressedLimit(1<<20))
-	require.EqualValues(t, None, compressedLimit(None))
-	require.EqualValues(t, None, compressedLimit(None-1))
+	require.Equal(t, int64(None), compressedLimit(None))
+	require.Equal(t, int64(None), compressedLimit(None-1))
 	require.Less(t, int64(deflate.Bound(1<<20)), compressedLimit(1<<20))
 }
 

@@ -12,54 +12,59 @@ import (
 // Recycle of one panics, and so does the next use of one that somebody has written to.
 // Who reads one reads nothing but poison, and is reported as a race where another
 // goroutine does so.
-var recycled struct {
-	mu     sync.Mutex
-	byPart [classes][][]byte
-	known  map[*byte]bool
+var recycled poisoned
+
+type poisoned struct {
+	mu    sync.Mutex
+	kept  [][]byte // the oldest first
+	bytes int
 }
 
 const (
 	poison = 0xdb
-	// maxPoisoned bounds how many of a class are kept.
-	maxPoisoned = 16
+	// mostPoisoned bounds the bytes that are kept.
+	mostPoisoned = 4 << 20
 )
 
 func takePayload(class int) []byte {
 	r := &recycled
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	kept := r.byPart[class]
-	if len(kept) == 0 {
-		return nil
-	}
-	b := kept[0]
-	r.byPart[class] = slices.Delete(kept, 0, 1)
-	delete(r.known, unsafe.SliceData(b))
-	for _, c := range b {
-		if c != poison {
-			panic("chanws: a payload was written to after its Recycle")
+	for i, b := range r.kept {
+		if classOf(cap(b))-minClass == class {
+			r.forget(i)
+			for _, c := range b {
+				if c != poison {
+					panic("chanws: a payload was written to after its Recycle")
+				}
+			}
+			return b
 		}
 	}
-	return b
+	return nil
 }
 
-func keepPayload(class int, b []byte) {
+func keepPayload(_ int, b []byte) {
 	b = b[:cap(b)]
-	for i := range b {
-		b[i] = poison
-	}
 	r := &recycled
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.known == nil {
-		r.known = make(map[*byte]bool)
+	for _, other := range r.kept {
+		if unsafe.SliceData(other) == unsafe.SliceData(b) {
+			panic("chanws: a payload was recycled twice")
+		}
 	}
-	if r.known[unsafe.SliceData(b)] {
-		panic("chanws: a payload was recycled twice")
+	for i := range b {
+		b[i] = poison
 	}
-	if len(r.byPart[class]) == maxPoisoned {
-		return
+	r.kept, r.bytes = append(r.kept, b), r.bytes+len(b)
+	for r.bytes > mostPoisoned {
+		r.forget(0)
 	}
-	r.known[unsafe.SliceData(b)] = true
-	r.byPart[class] = append(r.byPart[class], b)
+}
+
+// forget drops a payload. Called with mu held.
+func (r *poisoned) forget(i int) {
+	r.bytes -= len(r.kept[i])
+	r.kept = slices.Delete(r.kept, i, i+1)
 }

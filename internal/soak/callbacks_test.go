@@ -3,6 +3,7 @@ package soak
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/chanws/chanws"
 	"github.com/chanws/chanws/adapt"
@@ -16,6 +17,7 @@ type talk struct {
 
 	in      *stream
 	heard   heard
+	closing atomic.Bool
 	sent    int
 	closed  error
 	speaker sync.WaitGroup
@@ -23,7 +25,9 @@ type talk struct {
 }
 
 func newTalk(p plan, me side, pace pacer) *talk {
-	return &talk{plan: p, me: me, pace: pace, in: p.stream(1 - me), done: make(chan report, 1)}
+	t := &talk{plan: p, me: me, pace: pace, in: p.stream(1 - me), done: make(chan report, 1)}
+	t.heard.closing = &t.closing
+	return t
 }
 
 func (t *talk) service() *adapt.Service {
@@ -65,6 +69,7 @@ func (t *talk) speak(c *adapt.Caller) {
 		}
 		t.pace.rest(t.pace.every)
 	}
+	t.closing.Store(t.ending.by(t.me))
 	switch {
 	case !t.ending.by(t.me):
 	case t.ending.clean():

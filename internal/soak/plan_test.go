@@ -67,11 +67,13 @@ type plan struct {
 	viaAdapt bool    // the client has callbacks, where it might
 }
 
+const mostMessages = 30 // of one side
+
 func newPlan(id uint64, endings ...ending) plan {
 	r := rand.New(rand.NewPCG(id, 0))
 	p := plan{id: id, ending: endings[r.IntN(len(endings))], floods: r.IntN(2) == 0, viaAdapt: r.IntN(2) == 0}
 	for s := range p.messages {
-		p.messages[s] = 1 + r.IntN(30)
+		p.messages[s] = 1 + r.IntN(mostMessages)
 		p.writes[s] = r.IntN(2) == 0
 		p.slow[s] = r.IntN(8) == 0
 		p.fragment[s] = []int{0, 0, 100, 5000}[r.IntN(4)]
