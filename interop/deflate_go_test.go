@@ -24,7 +24,7 @@ func corpus(t *testing.T) []dataMessage {
 	prices := func(n int) dataMessage {
 		var all []map[string]any
 		for range n {
-			all = append(all, map[string]any{"symbol": fmt.Sprint("S", r.IntN(50)), "price": r.IntN(100_000), "time": r.IntN(1 << 40), "side": "buy"})
+			all = append(all, map[string]any{"symbol": fmt.Sprint("S", r.IntN(50)), "price": r.IntN(100_000), "time": r.Int64N(1 << 40), "side": "buy"})
 		}
 		b, err := json.Marshal(all)
 		require.NoError(t, err)
