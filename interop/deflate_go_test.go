@@ -37,11 +37,9 @@ func corpus(t *testing.T) []dataMessage {
 	}
 }
 
-// TestCompressedMessagesOfGoArriveUnchangedBothWays runs every mode with every library of
-// Go that has it, in both roles, and gws with every window too.
-func TestCompressedMessagesOfGoArriveUnchangedBothWays(t *testing.T) {
-	t.Parallel()
-	messages := corpus(t)
+// eachGoCompression runs a test for every mode of every library of Go that has
+// compression, in both roles, and for every window of gws too.
+func eachGoCompression(t *testing.T, test func(t *testing.T, a arrangement)) {
 	for _, lib := range []library{gorillaLibrary, coderLibrary, gwsLibrary} {
 		for _, set := range []goDeflate{
 			{}, {takeover: true},
@@ -56,14 +54,36 @@ func TestCompressedMessagesOfGoArriveUnchangedBothWays(t *testing.T) {
 					name := fmt.Sprintf("%s, takeover %v, %d bits, our mode %d, chanws is the server: %v", lib.name, set.takeover, set.bits, mode, server)
 					t.Run(name, func(t *testing.T) {
 						t.Parallel()
-						a := arrangement{library: lib, server: server, goDeflate: &set}
-						a.options = chanws.Options{Compression: mode, MaxMessageSize: 4 << 20}
-						exchangeCompressed(t, a, messages, 1.0/3)
+						test(t, arrangement{
+							library: lib, server: server, goDeflate: &set,
+							options: chanws.Options{Compression: mode, MaxMessageSize: 4 << 20},
+						})
 					})
 				}
 			}
 		}
 	}
+}
+
+func TestCompressedMessagesOfGoArriveUnchangedBothWays(t *testing.T) {
+	t.Parallel()
+	messages := corpus(t)
+	eachGoCompression(t, func(t *testing.T, a arrangement) {
+		exchangeCompressed(t, a, messages, 1.0/3)
+	})
+}
+
+func TestCompressedMessagesOfGoOf4MiBArriveUnchangedBothWays(t *testing.T) {
+	t.Parallel()
+	var messages []dataMessage
+	for _, m := range []material{materials[0], materials[3]} { // JSON, random bytes
+		messages = append(messages, dataMessage{m.binary, m.make(4 << 20)})
+	}
+	eachGoCompression(t, func(t *testing.T, a arrangement) {
+		if a.options.Compression == chanws.CompressionContextTakeover && (a.goDeflate.bits == 0 || a.goDeflate.bits == 8) {
+			exchangeCompressed(t, a, messages, 0.9)
+		}
+	})
 }
 
 // TestALibraryWithoutCompressionIsSpokenToWithout is about a peer that declines.
