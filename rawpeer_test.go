@@ -75,11 +75,11 @@ func (p *rawPeer) sendClose(code int, reason string) {
 }
 
 // awaitHeader reads until the first bytes of a frame have come, and no further.
-func (p *rawPeer) awaitHeader() {
+func (p *rawPeer) awaitHeader() error {
 	b := make([]byte, 1)
 	n, err := p.conn.Read(b)
-	require.NoError(p.t, err)
 	p.buf = append(p.buf, b[:n]...)
+	return err
 }
 
 // read starts to read all frames, and to answer a close frame.
