@@ -366,7 +366,7 @@ func TestTheRestOfAWriteFollowsOnItsOwnOverTCP(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- conn.Write(ctx, payload) }()
-	peer.awaitHeader()
+	require.NoError(t, peer.awaitHeader())
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 	clear(payload)
