@@ -18,8 +18,11 @@ import (
 // An exchange is one test: all that is said on a connection, and what must come of it.
 type exchange struct {
 	name    string
-	section string // of RFC 6455
+	section string // of RFC 6455, or of RFC 7692 if deflate is set
 	options chanws.Options
+	// deflate is what the peer negotiates about compression by hand; nil leaves it to
+	// wstest, where the options have any.
+	deflate *terms
 
 	// writes is what the user writes before the peer says anything.
 	writes []chanws.Message
@@ -126,7 +129,7 @@ func playAs(t *testing.T, exchanges []exchange, sides ...bool) {
 		names[x.name] = true
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			t.Logf("RFC 6455 section %s", x.section)
+			t.Logf("%s section %s", x.rfc(), x.section)
 			for _, server := range sides {
 				size := len(encode(x.says, server)) + len(encode(x.hears, server))
 				for i, c := range choppings {
@@ -144,6 +147,13 @@ func playAs(t *testing.T, exchanges []exchange, sides ...bool) {
 	}
 }
 
+func (x *exchange) rfc() string {
+	if x.deflate != nil {
+		return "RFC 7692"
+	}
+	return "RFC 6455"
+}
+
 func role(server bool) string {
 	if server {
 		return "server"
@@ -158,6 +168,17 @@ func open(t *testing.T, server bool, options chanws.Options) (*chanws.Conn, net.
 		return wstest.Raw(t, &chanws.UpgradeOptions{Options: options})
 	}
 	return wstest.RawServer(t, &chanws.DialOptions{Options: options})
+}
+
+// open gives a connection whose peer has negotiated what the exchange asks for.
+func (x *exchange) open(t *testing.T, server bool) (*chanws.Conn, net.Conn) {
+	t.Helper()
+	if x.deflate == nil {
+		return open(t, server, x.options)
+	}
+	o := openBy(t, server, x.options, x.deflate.header(server))
+	require.NoError(t, o.err)
+	return o.conn, o.bare
 }
 
 // ears take down what the peer hears, to the end of the stream.
@@ -193,7 +214,7 @@ func (e *ears) all() []byte {
 }
 
 func (x *exchange) run(t *testing.T, server bool, c chopping) {
-	conn, bare := open(t, server, x.options)
+	conn, bare := x.open(t, server)
 	peer := listen(bare)
 	events := make(chan []chanws.Event, 1)
 	go func() {
