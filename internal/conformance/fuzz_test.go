@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -15,12 +16,16 @@ const fuzzedMessage = 1 << 12 // MaxMessageSize
 
 // FuzzConnection lets the peer say anything at all, in pieces of any size, and requires
 // that what comes of it is what the oracle foretells: the events, the end, and the
-// octets of the answer. Its bubble requires that no goroutine is left.
+// octets of the answer. Its bubble requires that no goroutine is left. The highest four bits
+// of piece tell the mode of compression, 0 being none.
 func FuzzConnection(f *testing.F) {
-	for _, says := range seeds() {
-		f.Add(says, true, false, uint16(0))
+	for i, says := range seeds() {
+		f.Add(says, true, false, uint16(i%(1+len(modes)))<<12)
 		f.Add(says, false, false, uint16(3))
 		f.Add(encode([]wire{text("raw")}, true), true, true, uint16(1))
+	}
+	for i := range 1 + len(modes) {
+		f.Add(encode(compressedSeed, false), false, false, uint16(i)<<12|7)
 	}
 	f.Fuzz(func(t *testing.T, says []byte, server, raw bool, piece uint16) {
 		if len(says) > 3000 {
@@ -29,8 +34,21 @@ func FuzzConnection(f *testing.F) {
 		if server && !raw {
 			says = masked(says)
 		}
-		synctest.Test(t, func(t *testing.T) { foretold(t, says, server, int(piece)) })
+		synctest.Test(t, func(t *testing.T) { foretold(t, says, server, int(piece&0xfff), modeOf(int(piece>>12))) })
 	})
+}
+
+// modeOf gives one of modes, or nil.
+func modeOf(i int) *mode {
+	if i < 1 || i > len(modes) {
+		return nil
+	}
+	return &modes[i-1]
+}
+
+var compressedSeed = []wire{
+	packedText(hello), text("world"), packedBlob(packedByFlate(9, content(500))).unfinished(), ping("p"), last(""),
+	packedText(new(packer).stored("ab").fixed().match(10, 2).end().message()), packedText(helloAgain),
 }
 
 // seeds are words of a server's that each lead somewhere else.
@@ -79,19 +97,31 @@ func masked(b []byte) []byte {
 
 // foretold says octets to a connection, ends the stream, and holds what comes of it
 // against the oracle.
-func foretold(t *testing.T, says []byte, server bool, piece int) {
+func foretold(t *testing.T, says []byte, server bool, piece int, m *mode) {
 	o := oracle{fromClient: server, most: fuzzedMessage}
+	if m != nil {
+		o.unpacker = &unpacker{direction: m.terms.peer}
+	}
 	o.foretell(says)
 	x := exchange{
 		options: chanws.Options{MaxMessageSize: fuzzedMessage, EventBuffer: 2000},
 		octets:  says, leaves: true, sees: o.sees, hears: o.hears, ends: failed(errDropped),
 	}
+	if m != nil {
+		x.options.Compression, x.deflate = m.options, &m.terms
+	}
 	if o.close != nil {
 		x.ends = func(t *testing.T, err error) { require.Equal(t, o.close, chanws.Event(err.(chanws.Close))) }
 	}
 	if o.code != 0 {
-		x.ends = brokenBy(o.code)
 		x.lastCode = o.code
+		x.ends = func(t *testing.T, err error) {
+			var breach *chanws.ProtocolError
+			if o.twofold && errors.As(err, &breach) && breach.Code == 1007 {
+				x.lastCode = 1007
+			}
+			brokenBy(x.lastCode)(t, err)
+		}
 	}
 	x.run(t, server, chopping{octets: min(piece, len(says))})
 }
@@ -113,9 +143,10 @@ func TestTheOracleAndTheLibraryAgree(t *testing.T) {
 			t.Parallel()
 			for i := range 10 {
 				rng := rand.New(rand.NewPCG(uint64(seed), uint64(i)))
-				says := babble(rng)
+				m := modeOf(rng.IntN(16))
+				says := babble(rng, m != nil)
 				for _, server := range []bool{true, false} {
-					synctest.Test(t, func(t *testing.T) { foretold(t, encode(says, server), server, 1+rng.IntN(200)) })
+					synctest.Test(t, func(t *testing.T) { foretold(t, encode(says, server), server, 1+rng.IntN(200), m) })
 				}
 			}
 		})
@@ -123,8 +154,9 @@ func TestTheOracleAndTheLibraryAgree(t *testing.T) {
 }
 
 // babble gives frames of all kinds, of which a few break a rule.
-func babble(rng *rand.Rand) []wire {
+func babble(rng *rand.Rand, packs bool) []wire {
 	var says []wire
+	rest := "" // of a compressed message
 	inside := false
 	for range rng.IntN(40) {
 		s := content(rng.IntN(130))
@@ -141,7 +173,17 @@ func babble(rng *rand.Rand) []wire {
 			w = closing(1000+rng.IntN(16), s[:min(len(s), 123)])
 		case inside:
 			w = wire{first: byte(rng.IntN(2)) * fin, payload: s}
+			if packs {
+				w.payload, rest = rest, ""
+			}
 			inside = w.first&fin == 0
+		case packs && rng.IntN(4) > 0:
+			packed := packedBySome(rng, s)
+			at := rng.IntN(len(packed) + 1)
+			w = wire{first: byte(rng.IntN(2))*fin | rsv1 | 1 + byte(rng.IntN(2)), payload: packed}
+			if inside = w.first&fin == 0; inside {
+				w.payload, rest = packed[:at], packed[at:]
+			}
 		default:
 			w = wire{first: byte(rng.IntN(2))*fin | 1 + byte(rng.IntN(2)), payload: s}
 			inside = w.first&fin == 0
@@ -152,4 +194,22 @@ func babble(rng *rand.Rand) []wire {
 		says = append(says, w)
 	}
 	return says
+}
+
+// packedBySome compresses s, or now and then spoils that.
+func packedBySome(rng *rand.Rand, s string) string {
+	packed := packedByFlate(rng.IntN(10), s)
+	switch rng.IntN(6) {
+	case 0:
+		packed = helloAgain
+	case 1:
+		packed = new(packer).stored(s).fixed().match(3+rng.IntN(8), 1+rng.IntN(400)).end().message()
+	case 2:
+		if rng.IntN(4) == 0 {
+			b := []byte(packed)
+			b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+			packed = string(b)
+		}
+	}
+	return packed
 }

@@ -22,7 +22,13 @@ type oracle struct {
 	close chanws.Event
 
 	kind    byte // of the message under way, 0 for none
+	packed  bool
 	message []byte
+
+	// unpacker reads compressed messages; nil if that was not agreed on. A message that is
+	// both too large and corrupt may end by either: twofold.
+	unpacker *unpacker
+	twofold  bool
 }
 
 // foretell reads frames until something ends that.
@@ -74,11 +80,19 @@ func (o *oracle) frame(b []byte) int {
 		key = [4]byte(b[size-4:])
 	}
 	inside := o.kind != 0
-	if masked != o.fromClient || b[0]&rsv1 != 0 || op < opClose && (op == opContinuation) != inside {
+	packed := b[0]&rsv1 != 0
+	if masked != o.fromClient || packed && (o.unpacker == nil || op != opText && op != opBinary) || op < opClose && (op == opContinuation) != inside {
 		return o.breach(1002)
 	}
-	if op < opClose && uint64(len(o.message))+length > o.most {
+	most := o.most
+	if packed || o.packed {
+		most += most/8 + 1024
+	}
+	if op < opClose && uint64(len(o.message))+length > most {
 		return o.breach(1009)
+	}
+	if op < opClose && !inside {
+		o.kind, o.packed = op, packed
 	}
 	payload := append([]byte(nil), b[size:min(uint64(len(b)), uint64(size)+length)]...)
 	mask(payload, key)
@@ -87,14 +101,28 @@ func (o *oracle) frame(b []byte) int {
 	} else if op >= opClose {
 		return 0
 	}
-	return o.data(op, payload, final && uint64(len(payload)) == length, size+int(length), uint64(len(payload)) == length)
+	return o.data(payload, final && uint64(len(payload)) == length, size+int(length), uint64(len(payload)) == length)
 }
 
-func (o *oracle) data(op byte, payload []byte, complete bool, size int, whole bool) int {
-	if op != opContinuation {
-		o.kind = op
-	}
+func (o *oracle) data(payload []byte, complete bool, size int, whole bool) int {
 	o.message = append(o.message, payload...)
+	if o.packed {
+		if !complete {
+			if whole {
+				return size
+			}
+			return 0
+		}
+		message, ok := o.unpacker.message(string(o.message))
+		o.message = message
+		switch tooLarge := uint64(len(message)) > o.most; {
+		case tooLarge:
+			o.twofold = !ok
+			return o.breach(1009)
+		case !ok:
+			return o.breach(1007)
+		}
+	}
 	if o.kind == opText && !mayBecomeText(o.message, complete) {
 		return o.breach(1007)
 	}
@@ -107,7 +135,7 @@ func (o *oracle) data(op byte, payload []byte, complete bool, size int, whole bo
 		} else {
 			o.sees = append(o.sees, binaryOf(string(o.message)))
 		}
-		o.kind, o.message = 0, nil
+		o.kind, o.packed, o.message = 0, false, nil
 	}
 	return size
 }
