@@ -1,5 +1,5 @@
-// Package conformance holds the library against RFC 6455, section by section, with a
-// peer that is nothing but bytes.
+// Package conformance holds the library against RFC 6455 and RFC 7692, section by
+// section, with a peer that is nothing but bytes.
 //
 // There is no code here but tests. Each is an exchange: what the peer says on the
 // wire, what it must hear, which events the user must see, and how it must end. The
@@ -12,7 +12,7 @@
 // the reasons of close frames, the octet at which a violation is answered, and that
 // nothing comes after a close frame.
 //
-// An extension has its place in the options of an exchange: whatever these negotiate is
-// negotiated by the peer too (see wstest.Raw), and the peer's frames carry any
-// reserved bit that a table gives them.
+// Compression is negotiated by hand: an exchange has the peer's terms, and the tables of
+// compression_*_test.go are played in every mode. What is compressed is written and read
+// by code of this package too.
 package conformance
