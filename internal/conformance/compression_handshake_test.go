@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Terms are what the peer negotiates, RFC 7692 section 7.1: as a client it offers
+// terms are what the peer negotiates, RFC 7692 section 7.1: as a client it offers
 // them, as a server it answers with them.
 type terms struct {
 	// peer is about the messages that the peer sends, ours about those of the library.
@@ -44,20 +44,23 @@ func (a *terms) header(server bool) string {
 	if a.silent {
 		return ""
 	}
-	client, far := a.peer, a.ours
+	client, serving := a.peer, a.ours
 	if !server {
-		client, far = far, client
+		client, serving = serving, client
 	}
 	line := "Sec-WebSocket-Extensions: permessage-deflate"
-	for name, d := range map[string]direction{"client": client, "server": far} {
-		if d.fresh {
-			line += "; " + name + "_no_context_takeover"
-		}
-		if d.bits > 0 {
-			line += fmt.Sprintf("; %s_max_window_bits=%d", name, d.bits)
-		}
+	return line + client.params("client") + serving.params("server") + "\r\n"
+}
+
+// params gives what the header says of a side's messages.
+func (d direction) params(side string) (s string) {
+	if d.fresh {
+		s = "; " + side + "_no_context_takeover"
 	}
-	return line + "\r\n"
+	if d.bits > 0 {
+		s += fmt.Sprintf("; %s_max_window_bits=%d", side, d.bits)
+	}
+	return s
 }
 
 // A mode is a way to compress, as the user wants it and as it is agreed on.

@@ -53,6 +53,7 @@ func TestMalformedExtensionsAreTold(t *testing.T) {
 func FuzzExtensions(f *testing.F) {
 	f.Add(`permessage-deflate; client_max_window_bits; server_max_window_bits="10", x;y="\z"`)
 	f.Add("a,,b;c=d;")
+	f.Add("permessage-deflate; server_no_context_takeover; client_max_window_bits=8, permessage-deflate; client_no_context_takeover")
 	f.Fuzz(func(t *testing.T, line string) {
 		all, err := parseExtensions(extensionHeader(line))
 		if err != nil {
@@ -63,7 +64,29 @@ func FuzzExtensions(f *testing.F) {
 			require.NoError(t, err)
 			require.Len(t, again, 1)
 			require.Equal(t, e, again[0])
-			DeflatePolicy{}.choose(again)
+		}
+		for _, policy := range []DeflatePolicy{{}, {true, true, 0, 0}, {false, true, 9, 10}} {
+			requireAgreement(t, all, policy)
 		}
 	})
+}
+
+// requireAgreement requires that the client whose offer a server has chosen takes the answer,
+// and that both understand the same by it.
+func requireAgreement(t *testing.T, offers []extension, policy DeflatePolicy) {
+	server, answer := policy.choose(offers)
+	for _, e := range offers {
+		p, err := parseDeflate(e, false)
+		if e.name != deflateName || err != nil {
+			continue
+		}
+		require.NotNil(t, server, "a valid offer is not chosen")
+		offer := DeflateOffer{p.serverNoTakeover, p.clientNoTakeover, p.serverBits, p.clientBits}
+		client, err := offer.accept(extensionHeader(answer))
+		require.NoError(t, err)
+		require.Equal(t, server, client)
+		return
+	}
+	require.Nil(t, server)
+	require.Empty(t, answer)
 }
