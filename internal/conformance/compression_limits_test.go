@@ -37,7 +37,7 @@ func TestLimitsOfCompressedMessages(t *testing.T) {
 				table = append(table, x.violates(1009, reason))
 			}
 		}
-		for _, n := range []int{1, 5, 100, 5000, 40_000} {
+		for _, n := range []int{1, 5, 100, 10_000} {
 			limit := chanws.Options{MaxMessageSize: int64(n)}
 			s := content(n + 1)
 			literals := func(s string) string { return new(packer).fixed().literals(s).end().message() }
