@@ -3,6 +3,7 @@ package leaktest
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -16,19 +17,27 @@ const patience = 5 * time.Second
 // Main is a package's TestMain: it runs the tests, and exits with 1 when they fail or
 // leave a goroutine behind.
 func Main(m *testing.M) {
-	code := m.Run()
-	if code == 0 {
-		if left := Survivors(); len(left) > 0 {
-			fmt.Fprintf(os.Stderr, "FAIL: %d goroutines survived the tests:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
-			code = 1
-		}
+	os.Exit(verdict(m.Run(), patience, os.Stderr))
+}
+
+// verdict gives the exit code after tests that ended with code, and tells why.
+func verdict(code int, patience time.Duration, w io.Writer) int {
+	if code != 0 {
+		return code
 	}
-	os.Exit(code)
+	left := survivors(patience)
+	if len(left) == 0 {
+		return 0
+	}
+	fmt.Fprintf(w, "FAIL: %d goroutines survived the tests:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
+	return 1
 }
 
 // Survivors gives the stacks of the goroutines that do not end: all but the caller's and
 // those of the test binary itself.
-func Survivors() []string {
+func Survivors() []string { return survivors(patience) }
+
+func survivors(patience time.Duration) []string {
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		left := others()
 		if len(left) == 0 || time.Now().After(deadline) {
