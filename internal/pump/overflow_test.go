@@ -168,6 +168,7 @@ func TestAFloodOfPingsIsHeldUpAndEveryOneIsAnswered(t *testing.T) {
 			peer.expect(frame.Pong, string(make([]byte, 100)))
 		}
 		require.NoError(t, <-rest)
+		synctest.Wait()
 		require.EqualValues(t, pings, p.Stats().PongsSent)
 		require.EqualValues(t, pings, p.Stats().PingsReceived)
 	})

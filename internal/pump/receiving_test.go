@@ -286,3 +286,46 @@ func TestMessagesAreCompressedWhereItIsWorthIt(t *testing.T) {
 		})
 	}
 }
+
+func TestAFrameThatIsNotMaskedIsABreach(t *testing.T) {
+	inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+		peer.mask = false
+		peer.send(frame.Text, "bare")
+		h, payload, err := peer.receive()
+		require.NoError(t, err)
+		require.Equal(t, frame.Close, h.Opcode)
+		code, _, err := frame.ParseClose(payload)
+		require.NoError(t, err)
+		require.Equal(t, 1002, code)
+		require.Error(t, asFailed(t, requireEnd(t, p)))
+	})
+}
+
+// What is left at the end of the buffer moves to its beginning when more comes.
+func TestAFrameThatBeginsAtTheEndOfTheBuffer(t *testing.T) {
+	inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+		for begun := range 10 {
+			first := strings.Repeat("x", bufferSize-8-begun)
+			sent := append(peer.frame(true, frame.Text, []byte(first)), peer.frame(true, frame.Text, []byte("second"))...)
+			for _, part := range [][]byte{sent[:bufferSize], sent[bufferSize:]} {
+				_, err := peer.conn.Write(part)
+				require.NoError(t, err)
+			}
+			require.Equal(t, text(first), <-p.Events())
+			require.Equal(t, text("second"), <-p.Events())
+		}
+	})
+}
+
+func TestAMessageKeepsLittleRoomBehindIt(t *testing.T) {
+	inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+		_, err := peer.conn.Write(peer.frame(false, frame.Binary, make([]byte, 8000)))
+		require.NoError(t, err)
+		_, err = peer.conn.Write(peer.frame(true, frame.Continuation, []byte("!")))
+		require.NoError(t, err)
+		got := (<-p.Events()).(bin)
+		require.Len(t, got, 8001)
+		require.Equal(t, byte('!'), got[8000])
+		require.LessOrEqual(t, cap(got), 8001*5/4)
+	})
+}

@@ -68,6 +68,7 @@ func TestFlushReturnsWhenAllBeforeItIsOut(t *testing.T) {
 		peer.expect(frame.Text, "1")
 		peer.expect(frame.Text, "2")
 		require.NoError(t, <-flushed)
+		synctest.Wait()
 		require.EqualValues(t, 2, p.Stats().MessagesSent)
 	})
 }
@@ -154,6 +155,7 @@ func TestAMessageGoesInFragmentsWithPongsBetweenThem(t *testing.T) {
 		p.Send() <- bin(bytes.Repeat([]byte("x"), 100_000))
 		synctest.Wait()
 		peer.send(frame.Ping, "p")
+		synctest.Wait()
 		h, payload, err := peer.receive()
 		require.NoError(t, err)
 		require.True(t, !h.Fin && h.Opcode == frame.Binary && len(payload) == 40_000)
@@ -200,6 +202,7 @@ func TestAClientMasksWhatItSends(t *testing.T) {
 		}
 		require.Greater(t, len(keys), 1, "keys differ")
 		require.NoError(t, <-writing)
+		synctest.Wait()
 		s := p.Stats()
 		require.EqualValues(t, []uint64{2, 1, 2}, []uint64{s.MessagesSent, s.PingsSent, s.PongsSent})
 	})
