@@ -263,7 +263,9 @@ for example in echo selectloop pipeline; do
 done
 
 # Only a gross regression fails: a ratio below half of its goal.
-step 'go run ./bench -short' timeout 180 go run ./bench -short
+# A machine that did something else for a moment gets a second chance.
+bench_short() { timeout 180 go run ./bench -short || timeout 180 go run ./bench -short; }
+step 'go run ./bench -short' bench_short
 
 if [[ $long == true ]]; then
 	for cpus in 1 2 8; do
