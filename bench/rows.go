@@ -44,7 +44,7 @@ var rows = []row{
 	{name: "sink", title: "one-way, client to server, 128 B", metric: rate,
 		workload: workload{Job: sink, Conns: 1, Size: 128, Window: 8, Batch: 100}, channels: 6, channelsReach: 1.1},
 	{name: "64KiB", title: "1 connection, 64 KiB, echo with Write and Recycle", metric: rate,
-		workload: workload{Job: large, Conns: 1, Size: 64 << 10, Window: 1}, channels: 1, channelsReach: 0.6},
+		workload: workload{Job: large, Conns: 1, Size: 64 << 10, Window: 1}, channels: 1, channelsReach: 0.4},
 	{name: "1MiB", title: "1 connection, 1 MiB, echo with Write and Recycle", metric: rate,
 		workload: workload{Job: large, Conns: 1, Size: 1 << 20, Window: 1}, channels: 1.2},
 	{name: "deflate", title: "10 connections, 1 KiB JSON, permessage-deflate, 10 in flight, echo", metric: rate,
