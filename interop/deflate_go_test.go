@@ -73,14 +73,11 @@ func TestCompressedMessagesOfGoArriveUnchangedBothWays(t *testing.T) {
 	})
 }
 
-func TestCompressedMessagesOfGoOf4MiBArriveUnchangedBothWays(t *testing.T) {
+func TestLargeCompressedMessagesOfGoArriveUnchangedBothWays(t *testing.T) {
 	t.Parallel()
-	var messages []dataMessage
-	for _, m := range []material{materials[0], materials[3]} { // JSON, random bytes
-		messages = append(messages, dataMessage{m.binary, m.make(4 << 20)})
-	}
+	messages := largeMessages()
 	eachGoCompression(t, func(t *testing.T, a arrangement) {
-		if a.options.Compression == chanws.CompressionContextTakeover && (a.goDeflate.bits == 0 || a.goDeflate.bits == 8) {
+		if *everyCombination || a.options.Compression == chanws.CompressionContextTakeover && (a.goDeflate.bits == 0 || a.goDeflate.bits == 8) {
 			exchangeCompressed(t, a, messages, 0.9)
 		}
 	})

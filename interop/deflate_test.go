@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"compress/gzip"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -146,17 +147,33 @@ func TestCompressedFragmentsArriveUnchangedBothWays(t *testing.T) {
 	})
 }
 
-func TestCompressedMessagesOf4MiBArriveUnchangedBothWays(t *testing.T) {
+func TestLargeCompressedMessagesArriveUnchangedBothWays(t *testing.T) {
 	t.Parallel()
-	var messages []dataMessage
-	for _, m := range []material{materials[0], materials[3]} { // JSON, random bytes
-		messages = append(messages, dataMessage{m.binary, m.make(4 << 20)})
-	}
+	messages := largeMessages()
 	eachCompression(t, func(t *testing.T, a arrangement) {
-		if a.deflate == deflateParameters[0] && a.options.Compression == chanws.CompressionContextTakeover {
+		if *everyCombination || a.deflate == deflateParameters[0] && a.options.Compression == chanws.CompressionContextTakeover {
 			exchangeCompressed(t, a, messages, 0.9)
 		}
 	})
+}
+
+// everyCombination makes the tests of large messages long.
+var everyCombination = flag.Bool("everycombination", false, "send messages up to 4 MiB with every combination of mode, window and role, not with the most usual ones")
+
+// largeMessages are JSON and random bytes of 4 MiB, or messages of every material up to
+// that size.
+func largeMessages() []dataMessage {
+	sizes, of := []int{4 << 20}, []material{materials[0], materials[3]}
+	if *everyCombination {
+		sizes, of = []int{65535, 65536, 1 << 20, 4 << 20}, materials
+	}
+	var messages []dataMessage
+	for _, size := range sizes {
+		for _, m := range of {
+			messages = append(messages, dataMessage{m.binary, m.make(size)})
+		}
+	}
+	return messages
 }
 
 // exchangeCompressed sends messages there and back, and holds the bytes on the wire
