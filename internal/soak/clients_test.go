@@ -75,6 +75,10 @@ func runClients(text string) {
 // pause is between two messages: some 150 connections come and go each second.
 func pause(conns int) time.Duration { return time.Second * time.Duration(conns) / 150 / 15 }
 
+// again is when somebody who found no place knocks again: of so many connections one in
+// twenty waits for one, and together they knock a hundred times a second.
+func again(conns int) time.Duration { return time.Duration(conns) * time.Second / 20 / 100 }
+
 func (c *clients) tell(r report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,7 +122,7 @@ func (c *clients) live(ctx context.Context, p plan, run func(plan) error) {
 		err := run(p)
 		var refused *chanws.HandshakeError
 		if errors.As(err, &refused) && refused.StatusCode == http.StatusServiceUnavailable {
-			c.pace.rest(100 * time.Millisecond)
+			c.pace.rest(again(c.Conns))
 			continue
 		}
 		if err != nil {
