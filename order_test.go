@@ -213,6 +213,7 @@ func TestPipelinedEchoesAreCorked(t *testing.T) {
 		writes: new(atomic.Int64), holding: new(atomic.Bool),
 		held: make(chan struct{}), letGo: make(chan struct{}),
 	}
+	queued := make(chan struct{})
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := chanws.Upgrade(w, r, nil)
 		if err != nil {
@@ -222,9 +223,13 @@ func TestPipelinedEchoesAreCorked(t *testing.T) {
 		defer c.CloseNow()
 		held.holding.Store(true)
 		held.writes.Store(0)
+		n := 0
 		for ev := range c.Events() {
 			if m, ok := ev.(chanws.Binary); ok {
 				c.Send <- m
+				if n++; n == 100 {
+					close(queued)
+				}
 			}
 		}
 	}))
@@ -242,6 +247,7 @@ func TestPipelinedEchoesAreCorked(t *testing.T) {
 		peer.write(peer.encode(true, frame.Binary, []byte(strings.Repeat(fmt.Sprintf("%8d", i), 16))))
 	}
 	<-held.held
+	<-queued
 	close(held.letGo)
 	for i := range 100 {
 		peer.expect(frame.Binary, strings.Repeat(fmt.Sprintf("%8d", i), 16))
