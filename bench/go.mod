@@ -9,6 +9,7 @@ require (
 	github.com/gorilla/websocket v1.5.3
 	github.com/lxzan/gws v1.8.9
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/sys v0.6.0
 	nhooyr.io/websocket v1.8.17
 )
 
@@ -19,7 +20,6 @@ require (
 	github.com/klauspost/compress v1.17.9 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.19.0 // indirect
-	golang.org/x/sys v0.6.0 // indirect
 )
 
 replace github.com/chanws/chanws => ../

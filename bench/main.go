@@ -1,7 +1,8 @@
 // Bench measures chanws and other WebSocket libraries side by side, in one run.
 //
 //	go run ./bench            everything; some 20 minutes on two quiet cores
-//	go run ./bench -short     the ratios only; exits 1 on a gross regression
+//	go run ./bench -pin       the same on one processor: steadier
+//	go run ./bench -short     the ratios only, on one; exits 1 on a gross regression
 //	go run ./bench -rows '^pipelined$' -servers 'floor|gws|chanws' -rounds 7
 //
 // Servers, and the load that is put on them, are processes of their own: this program
@@ -34,6 +35,11 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
+	}
+	if s.pin {
+		if err := pin(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: on all processors:", err)
+		}
 	}
 	ok, err := run(s, os.Stdout)
 	exitWith(err)
@@ -71,7 +77,8 @@ func parseFlags(args []string) (s settings, err error) {
 	servers := flags.String("servers", "", "measure only the servers whose `regexp` matches the name; chanws and adapt need a peer for a ratio")
 	flags.IntVar(&s.rounds, "rounds", 7, "how often each server is measured")
 	flags.DurationVar(&s.duration, "duration", 700*time.Millisecond, "how long each time")
-	flags.BoolVar(&s.short, "short", false, "a quick run of the ratios; exit status 1 if one is below half of its goal, or of what is usual where docs/performance.md says that a goal is out of reach")
+	flags.BoolVar(&s.short, "short", false, "a quick run of the ratios, as -pin; exit status 1 if one is below half of its goal, or of what is usual where docs/performance.md says that a goal is out of reach")
+	flags.BoolVar(&s.pin, "pin", false, "run servers and load on one processor, where nothing waits for another one to wake up (Linux)")
 	flags.StringVar(&s.profiles, "profiles", "", "write CPU profiles of the servers into this `directory`")
 	flags.StringVar(&s.out, "out", "", "write the table and the chart into this `directory`, as in -out docs")
 	if err := flags.Parse(args); err != nil {
@@ -97,6 +104,7 @@ func parseFlags(args []string) (s settings, err error) {
 	if s.short && !given["duration"] {
 		s.duration = 60 * time.Millisecond
 	}
+	s.pin = s.pin || s.short
 	s.curves = !s.short
 	s.progress = io.Discard
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {

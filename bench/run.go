@@ -14,6 +14,7 @@ type settings struct {
 	rounds        int
 	duration      time.Duration
 	short         bool
+	pin           bool // all on one processor
 	curves        bool
 	tiny          bool   // few connections, for tests
 	profiles      string // directory

@@ -58,7 +58,7 @@ func (m measured) verdicts() []verdict {
 		}
 		if s.name == "chanws" {
 			if s.toFloor > 0 {
-				add(" / floor", s.toFloor, m.toFloor, m.floorReach, false)
+				add(" / floor", s.toFloor, m.toFloor, 0, false)
 			}
 			add("", s.median, m.limit, 0, true)
 		}
