@@ -102,7 +102,7 @@ func parseFlags(args []string) (s settings, err error) {
 		s.rounds = 5
 	}
 	if s.short && !given["duration"] {
-		s.duration = 60 * time.Millisecond
+		s.duration = 100 * time.Millisecond
 	}
 	s.pin = s.pin || s.short
 	s.curves = !s.short

@@ -67,13 +67,7 @@ func TestABreachByThePeerEndsTheConnectionWithItsCode(t *testing.T) {
 func TestACloseFrameWithABadPayloadIsABreach(t *testing.T) {
 	inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		peer.send(frame.Close, "x")
-		h, payload, err := peer.receive()
-		require.NoError(t, err)
-		require.Equal(t, frame.Close, h.Opcode)
-		code, _, err := frame.ParseClose(payload)
-		require.NoError(t, err)
-		require.Equal(t, 1002, code)
-		require.Error(t, asFailed(t, requireEnd(t, p)))
+		requireBreach(t, p, peer, 1002, "close frame of 1 byte, half a close code")
 	})
 }
 
@@ -291,13 +285,7 @@ func TestAFrameThatIsNotMaskedIsABreach(t *testing.T) {
 	inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		peer.mask = false
 		peer.send(frame.Text, "bare")
-		h, payload, err := peer.receive()
-		require.NoError(t, err)
-		require.Equal(t, frame.Close, h.Opcode)
-		code, _, err := frame.ParseClose(payload)
-		require.NoError(t, err)
-		require.Equal(t, 1002, code)
-		require.Error(t, asFailed(t, requireEnd(t, p)))
+		requireBreach(t, p, peer, 1002, "unmasked text frame from a client")
 	})
 }
 
