@@ -26,7 +26,7 @@ type clocks struct {
 	pingQueued             [4]time.Duration // after started, of the last pings
 	sentAtPing             uint64           // bytes, when patience was last begun
 	receivedAtPing         uint64
-	midFrame               bool // patience was prolonged for a frame that had begun
+	midFrame               bool // the peer has to finish a frame before it can answer
 }
 
 // patience is a countdown that runs only while the read pump reads.
@@ -185,7 +185,7 @@ func (p *Pump[E, M]) queueKeepalive() bool {
 	p.outbox.keepaliveUnsent = true
 	if !c.pong.armed {
 		c.sentAtPing, c.receivedAtPing = p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
-		c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
+		p.awaitPong()
 	}
 	return true
 }
@@ -196,19 +196,27 @@ func (p *Pump[E, M]) keepaliveSent() {
 	c := &p.clocks
 	p.outbox.keepaliveUnsent = false
 	if c.pong.armed && c.pingNumber == c.pongNumber+1 {
-		c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
+		p.awaitPong()
 	}
 }
 
-// frameEnded notes that a frame that came in parts is there. If patience was prolonged for
-// it, it begins anew: only now the peer can answer.
+// awaitPong begins patience for a ping. Called with mu held.
+func (p *Pump[E, M]) awaitPong() {
+	p.clocks.midFrame = p.midFrame.Load()
+	p.clocks.pong.begin(p.opts.PongTimeout, p.clocks.paused > 0, p.pongOverdue)
+}
+
+// frameEnded notes that a frame that came in parts is there. If the peer was in the middle
+// of it when patience began or ended, it begins anew: only now the peer can answer. Patience
+// that ends at this very moment finds the frame either still coming or patience begun anew.
 func (p *Pump[E, M]) frameEnded() {
-	p.midFrame.Store(false)
 	if p.opts.PingInterval == 0 {
+		p.midFrame.Store(false)
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.midFrame.Store(false)
 	if c := &p.clocks; c.midFrame && c.pong.armed {
 		c.midFrame = false
 		c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)

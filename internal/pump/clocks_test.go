@@ -198,6 +198,27 @@ func TestAPeerInTheMiddleOfAFrameThatGoesOnIsAlive(t *testing.T) {
 	})
 }
 
+func TestAPeerThatWasInTheMiddleOfAFrameHasItsTimeFromTheFramesEnd(t *testing.T) {
+	opts := keepalive()
+	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
+		sent := peer.frame(true, frame.Binary, make([]byte, 100_000))
+		_, err := peer.conn.Write(sent[:50_000])
+		require.NoError(t, err)
+		answer := peer.keepalivePing()
+		time.Sleep(4 * time.Second)
+		_, err = peer.conn.Write(sent[50_000:])
+		require.NoError(t, err)
+		time.Sleep(4 * time.Second)
+		require.NoError(t, p.Err())
+		go io.Copy(io.Discard, peer.conn)
+		time.Sleep(900 * time.Millisecond)
+		peer.send(frame.Pong, answer)
+		require.Len(t, <-p.Events(), 100_000)
+		synctest.Wait()
+		require.NoError(t, p.Err())
+	})
+}
+
 func TestAPeerInTheMiddleOfAFrameThatHasStoppedIsDead(t *testing.T) {
 	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		_, err := peer.conn.Write(peer.frame(true, frame.Binary, make([]byte, 100_000))[:50_000])
