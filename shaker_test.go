@@ -80,7 +80,7 @@ func (s *shaker) cell(t *testing.T, pair func(*testing.T) (client, server net.Co
 			return s.openServer(t, encrypted, opts, s.own(far), s.wrap(client))
 		}
 		return s.openClient(t, encrypted, opts, s.own(client), s.wrap(far))
-	}, s.pause)
+	}, false, s.pause)
 }
 
 func (s *shaker) trace() *chanws.Trace {
