@@ -32,7 +32,7 @@ func parseURL(raw string) (*url.URL, error) {
 	case !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme):
 		return nil, invalid("URL %q: scheme %q; want ws:// or wss://", show(u), u.Scheme)
 	case u.Hostname() == "":
-		return nil, invalid("URL %q: no host", show(u))
+		return nil, invalid("URL %q: no host; want %s://host", show(u), u.Scheme)
 	case strings.Contains(raw, "#"):
 		return nil, invalid("URL %q: it has a fragment, which RFC 6455 section 3 forbids", show(u))
 	}
