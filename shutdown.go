@@ -110,7 +110,9 @@ func (l *Listener) end() (killed bool) {
 	late, cancel := context.WithTimeout(context.Background(), handshakeGrace)
 	l.wait(late, answered)
 	cancel()
-	return killed
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return killed || l.cut
 }
 
 // connections gives those that have not ended.

@@ -178,6 +178,21 @@ func TestHandshakesAreRefusedByShutdownThoughThereIsRoom(t *testing.T) {
 	require.NoError(t, <-result)
 }
 
+func TestAConnectionThatNobodyTookCountsAsCutThoughItIsGoneBeforeAnybodyLooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, client := inMemory(t, &ListenOptions{}, gatedConn{})
+		require.Equal(t, 101, client.upgrade())
+		synctest.Wait() // it is in the queue
+		require.True(t, l.begin())
+		l.cancel(net.ErrClosed)
+		<-l.handOver
+		l.goAway(l.untaken[0]) // as end's goroutine does, when it is faster than end
+		require.True(t, l.end(), "one was cut")
+		client.closed()
+	})
+}
+
 func TestShutdownsErrorMatchesItsContextAndTheCause(t *testing.T) {
 	t.Parallel()
 	why := errors.New("the deployment is impatient")
