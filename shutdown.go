@@ -27,6 +27,11 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 		select {
 		case <-l.done:
 			return nil
+		default: // when both are true, that it is over counts
+		}
+		select {
+		case <-l.done:
+			return nil
 		case <-ctx.Done():
 			return handshake.Ended(ctx)
 		}

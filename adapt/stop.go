@@ -23,6 +23,9 @@ const stopGrace = time.Second
 // for whose return it would wait.
 func (l *Listener) GracefulStop(ctx context.Context) error {
 	if !l.beginStop(true) {
+		if isClosed(l.done) { // also when ctx has ended too
+			return nil
+		}
 		select {
 		case <-l.done:
 			return nil
