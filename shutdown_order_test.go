@@ -68,6 +68,13 @@ func inMemory(t *testing.T, opts *ListenOptions, gate gatedConn) (*Listener, *ba
 	return l, newBareClient(t, near)
 }
 
+// another gives one more client of a listener in memory.
+func another(t *testing.T, l *Listener) *bareClient {
+	near, far := net.Pipe()
+	l.tcp.(*memoryListener).accept <- far
+	return newBareClient(t, near)
+}
+
 // began runs end and gives its result later; it is not over in five seconds.
 func began(t *testing.T, end func() error) <-chan error {
 	result := make(chan error, 1)
