@@ -46,6 +46,9 @@ func (l *Listener) GracefulStop(ctx context.Context) error {
 			err = context.Cause(ctx)
 		}
 	}
+	if err == nil && l.hasSevered() { // by ImmediateStop: all is idle then too
+		err = net.ErrClosed
+	}
 	l.endStop()
 	return err
 }
@@ -104,12 +107,20 @@ func (l *Listener) kill() {
 		l.cut = true
 		close(l.killed)
 	}
+	l.severed = l.severed || len(l.live) > 0
 	var cutting sync.WaitGroup
 	for b := range l.live {
 		cutting.Go(func() { _ = b.caller.CloseNow() })
 	}
 	l.mu.Unlock()
 	cutting.Wait()
+}
+
+// hasSevered tells whether kill has cut connections.
+func (l *Listener) hasSevered() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.severed
 }
 
 // endStop ends what is left.
