@@ -308,26 +308,13 @@ func TestAStreamWithoutDeadlinesEndsAllTheSame(t *testing.T) {
 			}()
 			require.NoError(t, client.Close(1000, ""))
 		},
-		"keepalive": func(t *testing.T, client, server *chanws.Conn) {
-			<-client.Done() // the server's pongs do not come
-			require.ErrorIs(t, client.Err(), os.ErrDeadlineExceeded)
-			require.NoError(t, client.CloseNow())
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			opts := chanws.Options{}
-			server := chanws.Options{}
-			if name == "keepalive" {
-				opts.PingInterval = 50 * time.Millisecond
-				server.ManualPong = true
-			}
-			l := listen(t, &chanws.ListenOptions{Options: server})
+			l := listen(t, nil)
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			c, err := chanws.Dial(t.Context(), l.URL(), &chanws.DialOptions{
-				Options: opts, HTTPClient: &http.Client{Transport: hiddenConn{transport}},
-			})
+			c, err := chanws.Dial(t.Context(), l.URL(), &chanws.DialOptions{HTTPClient: &http.Client{Transport: hiddenConn{transport}}})
 			require.NoError(t, err)
 			defer c.CloseNow()
 			s := <-l.Conns()
@@ -337,6 +324,28 @@ func TestAStreamWithoutDeadlinesEndsAllTheSame(t *testing.T) {
 			end(t, c, s)
 		})
 	}
+}
+
+func TestKeepaliveEndsAStreamWithoutDeadlinesToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, servers := inMemory(living(time.Hour, hello)) // which answers no ping
+		transport := client.Transport.(*http.Transport)
+		c, err := chanws.Dial(t.Context(), "ws://example.com/", &chanws.DialOptions{
+			Options:    chanws.Options{PingInterval: 50 * time.Millisecond},
+			HTTPClient: &http.Client{Transport: hiddenConn{transport}},
+		})
+		require.NoError(t, err)
+		require.Equal(t, "websocket", c.LocalAddr().Network(), "its net.Conn is hidden")
+		began := time.Now()
+		require.Equal(t, chanws.Text("hello"), <-c.Events())
+		<-c.Done()
+		require.Equal(t, 100*time.Millisecond, time.Since(began))
+		require.ErrorIs(t, c.Err(), os.ErrDeadlineExceeded)
+		require.NoError(t, c.CloseNow())
+		servers.Wait()
+		transport.CloseIdleConnections()
+	})
 }
 
 func TestAKeepalivePongDoesNotHideAWrite(t *testing.T) {

@@ -97,6 +97,7 @@ type Listener struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // when one of the following has become smaller
 	closing  bool
+	cut      bool                  // goAway has cut a connection, before end could
 	attempts map[net.Conn]*attempt // TCP connections whose handshake is not over
 	admitted int                   // those of attempts and live that count for MaxConns
 	promised int                   // handshakes that get a 101 but are not in live yet
@@ -406,11 +407,16 @@ func (l *Listener) ended(c *Conn) {
 // discarded, so that a full event channel does not hide the peer's close. It is in
 // live, so end can cut it short.
 func (l *Listener) goAway(c *Conn) {
-	if l.ctx.Err() != nil {
-		c.CloseNow()
+	if l.ctx.Err() == nil {
+		c.Close(StatusGoingAway, goingAwayReason)
 		return
 	}
-	c.Close(StatusGoingAway, goingAwayReason)
+	c.CloseNow()
+	if errors.Is(c.Err(), net.ErrClosed) { // it had not ended by itself
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.cut = true
+	}
 }
 
 // handOverLoop gives connections to the users in the order of their handshakes.

@@ -3,6 +3,7 @@ package chanws_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -229,9 +230,29 @@ func TestAHookMayAskForErrAndStats(t *testing.T) {
 	})
 }
 
+// An absentReader does not notice that its side has closed the pipe before it may.
+type absentReader struct {
+	net.Conn
+	may <-chan struct{}
+}
+
+func (c absentReader) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		<-c.may
+	}
+	return n, err
+}
+
 func TestDoneClosesAlsoWhenTheEndedHookPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		conn, _ := rawPair(t, chanws.Options{Trace: &chanws.Trace{Ended: func(error) { panic("hook") }}})
+		near, far := net.Pipe()
+		defer far.Close()
+		go answerUpgrade(t, far)
+		hooked := make(chan struct{})
+		hook := func(error) { close(hooked); panic("hook") }
+		// Whoever is first to see the end runs the hook: here not the read pump.
+		conn := dialVia(t, func() net.Conn { return absentReader{near, hooked} }, false, chanws.Options{Trace: &chanws.Trace{Ended: hook}})
 		require.PanicsWithValue(t, "hook", func() { conn.CloseNow() })
 		<-conn.Done()
 		require.Equal(t, net.ErrClosed, conn.CloseNow())

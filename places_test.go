@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -18,14 +19,17 @@ func TestSlowHandshakeFreesItsPlace(t *testing.T) {
 	for name, config := range map[string]*tls.Config{"plain": nil, "TLS": testTLS(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := startListener(t, &ListenOptions{HandshakeTimeout: 100 * time.Millisecond, MaxConns: 1, TLSConfig: config})
-			client := connect(t, l)
-			client.say("GET")
-			client.closed()
-			eventually(t, "the place is free", func() bool {
+			synctest.Test(t, func(t *testing.T) {
+				l, client := inMemory(t, &ListenOptions{HandshakeTimeout: 100 * time.Millisecond, MaxConns: 1, TLSConfig: config}, gatedConn{})
+				began := time.Now()
+				client.say("GET")
+				client.closed()
+				require.Equal(t, 100*time.Millisecond, time.Since(began))
+				synctest.Wait()
 				l.mu.Lock()
 				defer l.mu.Unlock()
-				return l.admitted == 0 && len(l.attempts) == 0
+				require.Zero(t, l.admitted)
+				require.Empty(t, l.attempts)
 			})
 		})
 	}
@@ -55,6 +59,16 @@ func TestMaxConnsCountsHandshakesWaitingAndLiveConnections(t *testing.T) {
 	// One that comes too early may stay when a place is free in time.
 	early := connect(t, l)
 	early.say("GET")
+	eventually(t, "it has come", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for c := range l.attempts {
+			if c.RemoteAddr().String() == early.LocalAddr().String() {
+				return true
+			}
+		}
+		return false
+	})
 	liveClient.Close()
 	<-live.Done()
 	eventually(t, "the place is free", func() bool {
@@ -104,16 +118,20 @@ func TestFullBacklogMakesClientsWait(t *testing.T) {
 
 func TestFullBacklogIs503AfterHandshakeTimeout(t *testing.T) {
 	t.Parallel()
-	l := startListener(t, &ListenOptions{Backlog: 1, HandshakeTimeout: 2 * time.Second})
-	require.Equal(t, 101, connect(t, l).upgrade())
-	second := connect(t, l)
-	second.say(upgradeRequest + "\r\n")
-	answer, body := second.answer()
-	require.Equal(t, 503, answer.StatusCode)
-	require.NotEmpty(t, answer.Header.Get("Retry-After"))
-	require.Contains(t, body, "too slow")
-	take(t, l)
-	require.Equal(t, 101, connect(t, l).upgrade())
+	synctest.Test(t, func(t *testing.T) {
+		l, first := inMemory(t, &ListenOptions{Backlog: 1, HandshakeTimeout: 2 * time.Second}, gatedConn{})
+		require.Equal(t, 101, first.upgrade())
+		second := another(t, l)
+		began := time.Now()
+		second.say(upgradeRequest + "\r\n")
+		answer, body := second.answer()
+		require.Equal(t, 2*time.Second, time.Since(began))
+		require.Equal(t, 503, answer.StatusCode)
+		require.NotEmpty(t, answer.Header.Get("Retry-After"))
+		require.Contains(t, body, "too slow")
+		take(t, l)
+		require.Equal(t, 101, another(t, l).upgrade())
+	})
 }
 
 func TestClientThatLeavesTheQueueOfTheBacklogIsForgotten(t *testing.T) {
@@ -137,11 +155,15 @@ func TestClientThatLeavesTheQueueOfTheBacklogIsForgotten(t *testing.T) {
 
 func TestAuthorizeHasTheHandshakesTime(t *testing.T) {
 	t.Parallel()
-	l := startListener(t, &ListenOptions{HandshakeTimeout: 2 * time.Second, Authorize: func(r *http.Request) error {
-		<-r.Context().Done()
-		return &HTTPError{StatusCode: 504, Message: "slow"}
-	}})
-	require.Equal(t, 504, connect(t, l).upgrade())
+	synctest.Test(t, func(t *testing.T) {
+		_, client := inMemory(t, &ListenOptions{HandshakeTimeout: 2 * time.Second, Authorize: func(r *http.Request) error {
+			<-r.Context().Done()
+			return &HTTPError{StatusCode: 504, Message: "slow"}
+		}}, gatedConn{})
+		began := time.Now()
+		require.Equal(t, 504, client.upgrade())
+		require.Equal(t, 2*time.Second, time.Since(began))
+	})
 }
 
 func TestPanicInAuthorizeLeavesTheListenerAlone(t *testing.T) {
@@ -208,19 +230,17 @@ func TestPlaceIsFreeWhenTheRefusalHasBeenRead(t *testing.T) {
 
 func TestHandshakeThatHasTakenTooLongIsRefusedThoughThereIsRoom(t *testing.T) {
 	t.Parallel()
-	l := startListener(t, &ListenOptions{HandshakeTimeout: time.Second, Authorize: func(r *http.Request) error {
-		<-r.Context().Done()
-		return nil
-	}})
-	answers := make(chan int)
-	for range 20 { // a select that has the choice would take either
-		c := connect(t, l)
-		go func() { answers <- c.upgrade() }()
-	}
-	for range 20 {
-		require.Equal(t, 503, <-answers)
-	}
-	require.Empty(t, l.room)
+	synctest.Test(t, func(t *testing.T) {
+		l, client := inMemory(t, &ListenOptions{HandshakeTimeout: time.Second, Authorize: func(r *http.Request) error {
+			<-r.Context().Done()
+			return nil
+		}}, gatedConn{})
+		for range 20 { // a select that has the choice would take either
+			require.Equal(t, 503, client.upgrade())
+			client = another(t, l)
+		}
+		require.Empty(t, l.room)
+	})
 }
 
 // spoiltListener's connections cannot be used once they are hijacked.

@@ -27,6 +27,11 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 		select {
 		case <-l.done:
 			return nil
+		default: // when both are true, that it is over counts
+		}
+		select {
+		case <-l.done:
+			return nil
 		case <-ctx.Done():
 			return handshake.Ended(ctx)
 		}
@@ -110,7 +115,9 @@ func (l *Listener) end() (killed bool) {
 	late, cancel := context.WithTimeout(context.Background(), handshakeGrace)
 	l.wait(late, answered)
 	cancel()
-	return killed
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return killed || l.cut
 }
 
 // connections gives those that have not ended.

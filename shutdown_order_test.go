@@ -68,6 +68,13 @@ func inMemory(t *testing.T, opts *ListenOptions, gate gatedConn) (*Listener, *ba
 	return l, newBareClient(t, near)
 }
 
+// another gives one more client of a listener in memory.
+func another(t *testing.T, l *Listener) *bareClient {
+	near, far := net.Pipe()
+	l.tcp.(*memoryListener).accept <- far
+	return newBareClient(t, near)
+}
+
 // began runs end and gives its result later; it is not over in five seconds.
 func began(t *testing.T, end func() error) <-chan error {
 	result := make(chan error, 1)
@@ -176,6 +183,21 @@ func TestHandshakesAreRefusedByShutdownThoughThereIsRoom(t *testing.T) {
 	}
 	first.sendClose(1001)
 	require.NoError(t, <-result)
+}
+
+func TestAConnectionThatNobodyTookCountsAsCutThoughItIsGoneBeforeAnybodyLooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, client := inMemory(t, &ListenOptions{}, gatedConn{})
+		require.Equal(t, 101, client.upgrade())
+		synctest.Wait() // it is in the queue
+		require.True(t, l.begin())
+		l.cancel(net.ErrClosed)
+		<-l.handOver
+		l.goAway(l.untaken[0]) // as end's goroutine does, when it is faster than end
+		require.True(t, l.end(), "one was cut")
+		client.closed()
+	})
 }
 
 func TestShutdownsErrorMatchesItsContextAndTheCause(t *testing.T) {

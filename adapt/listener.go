@@ -58,6 +58,7 @@ type Listener struct {
 	started  bool
 	stopped  bool // a stop has begun
 	cut      bool // killed is closed
+	severed  bool // kill has met connections, or they came afterwards
 	active   int  // requests and connections
 	idle     chan struct{}
 	live     map[*bridge]struct{}
@@ -260,6 +261,7 @@ func (l *Listener) serve(r *http.Request, b *bridge) {
 	l.mu.Lock()
 	l.live[b] = struct{}{}
 	cut := l.cut
+	l.severed = l.severed || cut
 	l.mu.Unlock()
 	if cut {
 		_, _ = b.caller.beginClose()

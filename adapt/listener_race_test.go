@@ -1,8 +1,13 @@
 package adapt_test
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,6 +83,43 @@ func TestAGracefulStopInAStormOfUpgradesLosesNoConnection(t *testing.T) {
 		require.Equal(t, opened.Load(), concluded.Load(), "the last callback of each has returned")
 		wait()
 		require.Equal(t, opened.Load(), concluded.Load(), "and nobody came afterwards")
+	}
+}
+
+// A momentContext does something when somebody begins to wait for its end.
+type momentContext struct {
+	context.Context
+	do func()
+}
+
+func (c momentContext) Done() <-chan struct{} {
+	c.do()
+	return c.Context.Done()
+}
+
+// serving tells whether a connection of any listener is there.
+func serving() bool {
+	stacks := make([]byte, 1<<20)
+	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "adapt.(*Listener).serve.func")
+}
+
+// It runs alone: it looks for goroutines.
+func TestAGracefulStopTellsOfAnImmediateOneThatWasThroughBeforeItWaited(t *testing.T) {
+	for range 20 { // a select that has the choice would take either
+		l := listen(t, "/", &adapt.Service{OnOpen: func(c *adapt.Caller) error {
+			<-c.Context().Done()
+			return nil
+		}})
+		c := mustDial(t, l, "/")
+		eventually(t, serving)
+		stopped := make(chan error, 1)
+		overtaken := momentContext{t.Context(), sync.OnceFunc(func() {
+			go func() { stopped <- l.ImmediateStop() }()
+			eventually(t, func() bool { return !serving() })
+		})}
+		require.ErrorIs(t, l.GracefulStop(overtaken), net.ErrClosed)
+		require.NoError(t, receive(t, stopped))
+		require.ErrorIs(t, ending(t, c), io.ErrUnexpectedEOF)
 	}
 }
 

@@ -23,6 +23,9 @@ const stopGrace = time.Second
 // for whose return it would wait.
 func (l *Listener) GracefulStop(ctx context.Context) error {
 	if !l.beginStop(true) {
+		if isClosed(l.done) { // also when ctx has ended too
+			return nil
+		}
 		select {
 		case <-l.done:
 			return nil
@@ -42,6 +45,9 @@ func (l *Listener) GracefulStop(ctx context.Context) error {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}
+	}
+	if err == nil && l.hasSevered() { // by ImmediateStop: all is idle then too
+		err = net.ErrClosed
 	}
 	l.endStop()
 	return err
@@ -101,12 +107,20 @@ func (l *Listener) kill() {
 		l.cut = true
 		close(l.killed)
 	}
+	l.severed = l.severed || len(l.live) > 0
 	var cutting sync.WaitGroup
 	for b := range l.live {
 		cutting.Go(func() { _ = b.caller.CloseNow() })
 	}
 	l.mu.Unlock()
 	cutting.Wait()
+}
+
+// hasSevered tells whether kill has cut connections.
+func (l *Listener) hasSevered() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.severed
 }
 
 // endStop ends what is left.

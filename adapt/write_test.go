@@ -17,6 +17,7 @@ import (
 	"github.com/chanws/chanws"
 	"github.com/chanws/chanws/adapt"
 	"github.com/chanws/chanws/wstest"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -174,23 +175,49 @@ func TestAWriteWaitsWhileThePeerDoesNotRead(t *testing.T) {
 	})
 }
 
+// writers are goroutines that write to a peer that does not read, until they wait.
+func writers(t *testing.T, c *adapt.Caller) (writing *sync.WaitGroup, written, refused *atomic.Int64) {
+	writing, written, refused = new(sync.WaitGroup), new(atomic.Int64), new(atomic.Int64)
+	for range 100 {
+		writing.Go(func() {
+			if err := c.WriteBinaryMessage(make([]byte, 10_000)); err != nil {
+				assert.ErrorIs(t, err, net.ErrClosed)
+				refused.Add(1)
+				return
+			}
+			written.Add(1)
+		})
+	}
+	synctest.Wait()
+	require.Less(t, written.Load(), int64(20))
+	require.Zero(t, refused.Load())
+	return writing, written, refused
+}
+
+func TestACloseRefusesAllWhoWaitToWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _, served := mute(t, chanws.Options{SendBuffer: 1, EventBuffer: 1})
+		writing, written, refused := writers(t, c)
+		before := written.Load()
+		closed := make(chan error, 1)
+		go func() { closed <- c.CloseTimeout(1000, "", time.Second) }()
+		synctest.Wait()
+		// The pump is at its write still, so none of them has found room.
+		require.Equal(t, before, written.Load())
+		require.Equal(t, 100-before, refused.Load())
+		writing.Wait()
+		require.ErrorIs(t, <-closed, os.ErrDeadlineExceeded)
+		<-served
+	})
+}
+
 func TestTheEndReleasesAllWhoWaitToWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _, served := mute(t, chanws.Options{SendBuffer: 1, EventBuffer: 1})
-		var writing sync.WaitGroup
-		var refused atomic.Int64
-		for range 100 {
-			writing.Go(func() {
-				if err := c.WriteBinaryMessage(make([]byte, 10_000)); err != nil {
-					require.ErrorIs(t, err, net.ErrClosed)
-					refused.Add(1)
-				}
-			})
-		}
-		synctest.Wait()
+		writing, _, _ := writers(t, c)
 		require.NoError(t, c.CloseNow())
-		writing.Wait()
-		require.Positive(t, refused.Load())
+		writing.Wait() // refused, or discarded, as the pump makes room until all have let go
+		require.ErrorIs(t, c.WriteBinaryMessage([]byte("x")), net.ErrClosed)
 		<-served
 	})
 }

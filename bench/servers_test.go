@@ -63,7 +63,9 @@ func TestPeersThatCompressDoSo(t *testing.T) {
 func TestResultsHaveUsageOfTheMeasuredProcess(t *testing.T) {
 	s := tinySettings("^(gorilla|floor)$")
 	var floor, gorilla result
-	for floor.Samples == 0 || gorilla.Samples == 0 { // on a busy machine a server may have had no turn
+	// On a busy machine a server may have had no turn, or one in which it allocated more for
+	// the telling of its usage than for messages.
+	for floor.Samples == 0 || gorilla.Samples == 0 || floor.Messages < 1000 {
 		s.duration *= 2
 		m := measureRow(rows[0], s)
 		floor, gorilla = m.results[0][0], m.results[1][0]

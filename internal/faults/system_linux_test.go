@@ -24,7 +24,7 @@ func TestServerWithoutDescriptors(t *testing.T) {
 		serveWithFewDescriptors(t)
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*patience) // for a process of its own, and two waits of seconds
 	defer cancel()
 	server := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestServerWithoutDescriptors$", "-test.v")
 	server.Env = append(os.Environ(), "CHANWS_FEW_DESCRIPTORS=1")
@@ -57,10 +57,10 @@ func TestServerWithoutDescriptors(t *testing.T) {
 		conns = append(conns, c)
 		require.Less(t, len(conns), 100)
 	}
-	require.NotEmpty(t, conns)
 	for i, c := range conns {
 		requireEcho(t, c, fmt.Sprint("still served ", i))
 	}
+	require.GreaterOrEqual(t, len(conns), 3)
 	for _, c := range conns[:3] {
 		require.NoError(t, c.Close(1000, ""))
 	}
