@@ -219,6 +219,47 @@ func TestAPeerThatWasInTheMiddleOfAFrameHasItsTimeFromTheFramesEnd(t *testing.T)
 	})
 }
 
+// A peer may begin a frame while our ping is still on its way: then it is as if it had
+// been in the middle of it before.
+func TestAPeerThatBeginsAFrameBeforeItHasThePingHasItsTimeFromTheFramesEnd(t *testing.T) {
+	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+		answer := peer.keepalivePing()
+		peer.inTwoParts(4 * time.Second)
+		time.Sleep(4 * time.Second)
+		require.NoError(t, p.Err())
+		peer.send(frame.Pong, answer)
+		require.Len(t, <-p.Events(), 100_000)
+		synctest.Wait()
+		require.NoError(t, p.Err())
+	})
+}
+
+func TestAFrameAfterAPongGivesThePingsSinceTheirTimeFromItsEnd(t *testing.T) {
+	opts := testOptions()
+	opts.PingInterval, opts.PongTimeout = 3*time.Second, 5*time.Second
+	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
+		answer := peer.keepalivePing()
+		second := peer.keepalivePing()
+		go io.Copy(io.Discard, peer.conn)
+		peer.send(frame.Pong, answer)
+		peer.inTwoParts(4 * time.Second)
+		time.Sleep(4 * time.Second)
+		require.NoError(t, p.Err())
+		peer.send(frame.Pong, second)
+	})
+}
+
+// inTwoParts sends a large frame with a pause inside.
+func (p *peer) inTwoParts(pause time.Duration) {
+	p.t.Helper()
+	sent := p.frame(true, frame.Binary, make([]byte, 100_000))
+	_, err := p.conn.Write(sent[:50_000])
+	require.NoError(p.t, err)
+	time.Sleep(pause)
+	_, err = p.conn.Write(sent[50_000:])
+	require.NoError(p.t, err)
+}
+
 func TestAPeerInTheMiddleOfAFrameThatHasStoppedIsDead(t *testing.T) {
 	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		_, err := peer.conn.Write(peer.frame(true, frame.Binary, make([]byte, 100_000))[:50_000])
