@@ -183,7 +183,6 @@ func (p *Pump[E, M]) queueKeepalive() bool {
 	p.outbox.pings++
 	p.outbox.keepaliveUnsent = true
 	if !c.pong.armed {
-		c.sentAtPing, c.receivedAtPing = p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 		p.awaitPong()
 	}
 	return true
@@ -202,6 +201,7 @@ func (p *Pump[E, M]) keepaliveSent() {
 // awaitPong begins patience for a ping. Called with mu held.
 func (p *Pump[E, M]) awaitPong() {
 	c := &p.clocks
+	c.sentAtPing, c.receivedAtPing = p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 	c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
 }
 
@@ -268,7 +268,6 @@ func (p *Pump[E, M]) pongOverdue() {
 	sent, received := p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 	unsent := p.outbox.keepaliveUnsent && c.pingNumber == c.pongNumber+1 // the first to be answered
 	if p.midFrame.Load() && received != c.receivedAtPing || unsent && sent != c.sentAtPing {
-		c.sentAtPing, c.receivedAtPing = sent, received
 		p.awaitPong()
 		return
 	}

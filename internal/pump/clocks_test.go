@@ -260,6 +260,20 @@ func (p *peer) inTwoParts(pause time.Duration) {
 	require.NoError(p.t, err)
 }
 
+// What it took before its last sign of life does not count.
+func TestAPeerThatTakesNothingAfterAPongIsDead(t *testing.T) {
+	opts := testOptions()
+	opts.PingInterval, opts.PongTimeout = 2*time.Second, 5*time.Second
+	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
+		began := time.Now()
+		answer := peer.keepalivePing()
+		time.Sleep(3 * time.Second) // the next ping is not taken
+		peer.send(frame.Pong, answer)
+		require.ErrorContains(t, asFailed(t, <-p.Events()), "no pong")
+		require.Equal(t, 15*time.Second, time.Since(began), "five seconds after the pong, and five for a close frame")
+	})
+}
+
 func TestAPeerInTheMiddleOfAFrameThatHasStoppedIsDead(t *testing.T) {
 	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		_, err := peer.conn.Write(peer.frame(true, frame.Binary, make([]byte, 100_000))[:50_000])
