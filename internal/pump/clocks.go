@@ -245,7 +245,7 @@ func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
 	known := c.pingNumber-number < uint64(len(c.pingQueued))
 	roundTrip := time.Since(p.started) - c.pingQueued[number%4]
 	c.pong.stop()
-	if number < c.pingNumber && !p.outbox.closing {
+	if number < c.pingNumber && !p.outbox.closing && !c.stopped {
 		p.awaitPong() // for the pings since
 	}
 	p.mu.Unlock()

@@ -274,6 +274,23 @@ func TestAPeerThatTakesNothingAfterAPongIsDead(t *testing.T) {
 	})
 }
 
+func TestNoPatienceBeginsAfterTheEnd(t *testing.T) {
+	opts := testOptions()
+	opts.PingInterval, opts.PongTimeout = 2*time.Second, 5*time.Second
+	var p *Pump[any, any]
+	opts.Trace.FrameReceived = func(frame.Header) { p.Kill() }
+	inBubble(t, opts, func(t *testing.T, started *Pump[any, any], peer *peer) {
+		p = started
+		answer := peer.keepalivePing()
+		peer.keepalivePing()
+		peer.send(frame.Pong, answer)
+		requireEnd(t, p)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		require.False(t, p.clocks.pong.armed)
+	})
+}
+
 func TestAPeerInTheMiddleOfAFrameThatHasStoppedIsDead(t *testing.T) {
 	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		_, err := peer.conn.Write(peer.frame(true, frame.Binary, make([]byte, 100_000))[:50_000])
