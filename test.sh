@@ -16,11 +16,12 @@ usage() {
 
 	  --long   fuzz each target for a minute instead of 5 seconds; run the lifecycle
 	           tests 200 times at GOMAXPROCS 1, 2 and 8, shake a million cells of
-	           their table (an hour or two), send large messages to the other libraries
+	           their table (an hour or two), run 5000 scripts of coincidences, send large messages to the other libraries
 	           with every combination of compression parameters, and keep 10000
 	           connections coming and going for ten minutes (needs ulimit -Hn 11200):
 	             go test -race -run 'TestLifecycle(InMemory|Over)' -count=200 -cpu=N .
 	             go test -run TestLifecycleShaken -cells=1000000 -timeout=0 .
+	             go test -race -run Coincid -coincidences=5000 -timeout=0 ./internal/pump
 	             cd interop && go test -run LargeCompressed -everycombination -timeout=0 .
 	             go test ./internal/soak -conns=10000 -duration=10m -timeout=30m
 	  --help   this text
@@ -284,6 +285,8 @@ if [[ $long == true ]]; then
 	done
 	step 'shake a million cells of the lifecycle table' \
 		env GOGC=800 go test -vet=off -run=TestLifecycleShaken -count=1 -timeout=0 . -cells=1000000
+	step '5000 scripts of coincidences' \
+		go test $race -vet=off -run=Coincid -count=1 -timeout=0 ./internal/pump -coincidences=5000
 	step 'large compressed messages in every combination' \
 		go -C interop test -vet=off -run=LargeCompressed -count=1 -timeout=0 . -everycombination
 	step 'soak, 10000 connections for 10 minutes' \

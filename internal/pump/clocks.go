@@ -26,7 +26,6 @@ type clocks struct {
 	pingQueued             [4]time.Duration // after started, of the last pings
 	sentAtPing             uint64           // bytes, when patience was last begun
 	receivedAtPing         uint64
-	midFrame               bool // the peer has to finish a frame before it can answer
 }
 
 // patience is a countdown that runs only while the read pump reads.
@@ -184,7 +183,6 @@ func (p *Pump[E, M]) queueKeepalive() bool {
 	p.outbox.pings++
 	p.outbox.keepaliveUnsent = true
 	if !c.pong.armed {
-		c.sentAtPing, c.receivedAtPing = p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 		p.awaitPong()
 	}
 	return true
@@ -202,13 +200,15 @@ func (p *Pump[E, M]) keepaliveSent() {
 
 // awaitPong begins patience for a ping. Called with mu held.
 func (p *Pump[E, M]) awaitPong() {
-	p.clocks.midFrame = p.midFrame.Load()
-	p.clocks.pong.begin(p.opts.PongTimeout, p.clocks.paused > 0, p.pongOverdue)
+	c := &p.clocks
+	c.sentAtPing, c.receivedAtPing = p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
+	c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
 }
 
-// frameEnded notes that a frame that came in parts is there. If the peer was in the middle
-// of it when patience began or ended, it begins anew: only now the peer can answer. Patience
-// that ends at this very moment finds the frame either still coming or patience begun anew.
+// frameEnded notes that a frame that came in parts is there. Patience begins anew: the peer
+// may have begun the frame before it had our ping, and could not answer inside of it.
+// Patience that ends at this very moment finds the frame either still coming or patience
+// begun anew.
 func (p *Pump[E, M]) frameEnded() {
 	if p.opts.PingInterval == 0 {
 		p.midFrame.Store(false)
@@ -217,9 +217,8 @@ func (p *Pump[E, M]) frameEnded() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.midFrame.Store(false)
-	if c := &p.clocks; c.midFrame && c.pong.armed {
-		c.midFrame = false
-		c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
+	if p.clocks.pong.armed {
+		p.awaitPong()
 	}
 }
 
@@ -246,8 +245,8 @@ func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
 	known := c.pingNumber-number < uint64(len(c.pingQueued))
 	roundTrip := time.Since(p.started) - c.pingQueued[number%4]
 	c.pong.stop()
-	if number < c.pingNumber && !p.outbox.closing {
-		c.pong.begin(p.opts.PongTimeout, false, p.pongOverdue) // for the pings since
+	if number < c.pingNumber && !p.outbox.closing && !c.stopped {
+		p.awaitPong() // for the pings since
 	}
 	p.mu.Unlock()
 	if p.opts.Trace.KeepalivePong != nil && known {
@@ -268,11 +267,8 @@ func (p *Pump[E, M]) pongOverdue() {
 	}
 	sent, received := p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 	unsent := p.outbox.keepaliveUnsent && c.pingNumber == c.pongNumber+1 // the first to be answered
-	c.midFrame = p.midFrame.Load() && received != c.receivedAtPing
-	alive := c.midFrame || unsent && sent != c.sentAtPing
-	c.sentAtPing, c.receivedAtPing = sent, received
-	if alive {
-		c.pong.begin(p.opts.PongTimeout, false, p.pongOverdue)
+	if p.midFrame.Load() && received != c.receivedAtPing || unsent && sent != c.sentAtPing {
+		p.awaitPong()
 		return
 	}
 	c.pong.stop()

@@ -219,6 +219,78 @@ func TestAPeerThatWasInTheMiddleOfAFrameHasItsTimeFromTheFramesEnd(t *testing.T)
 	})
 }
 
+// A peer may begin a frame while our ping is still on its way: then it is as if it had
+// been in the middle of it before.
+func TestAPeerThatBeginsAFrameBeforeItHasThePingHasItsTimeFromTheFramesEnd(t *testing.T) {
+	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+		answer := peer.keepalivePing()
+		peer.inTwoParts(4 * time.Second)
+		time.Sleep(4 * time.Second)
+		require.NoError(t, p.Err())
+		peer.send(frame.Pong, answer)
+		require.Len(t, <-p.Events(), 100_000)
+		synctest.Wait()
+		require.NoError(t, p.Err())
+	})
+}
+
+func TestAFrameAfterAPongGivesThePingsSinceTheirTimeFromItsEnd(t *testing.T) {
+	opts := testOptions()
+	opts.PingInterval, opts.PongTimeout = 3*time.Second, 5*time.Second
+	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
+		answer := peer.keepalivePing()
+		second := peer.keepalivePing()
+		go io.Copy(io.Discard, peer.conn)
+		peer.send(frame.Pong, answer)
+		peer.inTwoParts(4 * time.Second)
+		time.Sleep(4 * time.Second)
+		require.NoError(t, p.Err())
+		peer.send(frame.Pong, second)
+	})
+}
+
+// inTwoParts sends a large frame with a pause inside.
+func (p *peer) inTwoParts(pause time.Duration) {
+	p.t.Helper()
+	sent := p.frame(true, frame.Binary, make([]byte, 100_000))
+	_, err := p.conn.Write(sent[:50_000])
+	require.NoError(p.t, err)
+	time.Sleep(pause)
+	_, err = p.conn.Write(sent[50_000:])
+	require.NoError(p.t, err)
+}
+
+// What it took before its last sign of life does not count.
+func TestAPeerThatTakesNothingAfterAPongIsDead(t *testing.T) {
+	opts := testOptions()
+	opts.PingInterval, opts.PongTimeout = 2*time.Second, 5*time.Second
+	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
+		began := time.Now()
+		answer := peer.keepalivePing()
+		time.Sleep(3 * time.Second) // the next ping is not taken
+		peer.send(frame.Pong, answer)
+		require.ErrorContains(t, asFailed(t, <-p.Events()), "no pong")
+		require.Equal(t, 15*time.Second, time.Since(began), "five seconds after the pong, and five for a close frame")
+	})
+}
+
+func TestNoPatienceBeginsAfterTheEnd(t *testing.T) {
+	opts := testOptions()
+	opts.PingInterval, opts.PongTimeout = 2*time.Second, 5*time.Second
+	var p *Pump[any, any]
+	opts.Trace.FrameReceived = func(frame.Header) { p.Kill() }
+	inBubble(t, opts, func(t *testing.T, started *Pump[any, any], peer *peer) {
+		p = started
+		answer := peer.keepalivePing()
+		peer.keepalivePing()
+		peer.send(frame.Pong, answer)
+		requireEnd(t, p)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		require.False(t, p.clocks.pong.armed)
+	})
+}
+
 func TestAPeerInTheMiddleOfAFrameThatHasStoppedIsDead(t *testing.T) {
 	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		_, err := peer.conn.Write(peer.frame(true, frame.Binary, make([]byte, 100_000))[:50_000])

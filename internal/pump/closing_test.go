@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,4 +301,36 @@ func TestCloseNowCutsTheSocketBelowTLS(t *testing.T) {
 	p, _, wire := encrypted(t, testOptions())
 	require.NoError(t, p.CloseNow())
 	require.Zero(t, records(t, wire), "not even the alert")
+}
+
+// slowCause is a context whose cause takes a second to learn.
+type slowCause struct {
+	context.Context
+	looks atomic.Int32
+}
+
+func (c *slowCause) Value(key any) any {
+	c.looks.Add(1)
+	defer c.looks.Add(-1)
+	time.Sleep(time.Second)
+	return c.Context.Value(key)
+}
+
+func TestACloseWhoseContextEndsAtTheEndLeavesNoGoroutine(t *testing.T) {
+	inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+		ctx, cancel := context.WithCancel(t.Context())
+		slow := &slowCause{Context: ctx}
+		var left int32 // that still look
+		closing := later(func() error {
+			err := p.Close(slow, 1000, "")
+			left = slow.looks.Load()
+			return err
+		})
+		peer.expectClose(1000, "")
+		cancel()
+		synctest.Wait()
+		peer.sendClose(1000, "")
+		require.NoError(t, <-closing)
+		require.Zero(t, left)
+	})
 }

@@ -258,10 +258,16 @@ func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error {
 	if wrong := checkClose(code, reason); wrong != "" {
 		return fmt.Errorf("chanws: %w: %s", ErrInvalidMessage, wrong)
 	}
+	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(over)
 		p.cut(fmt.Errorf("chanws: close: %w", context.Cause(ctx)))
 	})
-	defer stop()
+	defer func() {
+		if !stop() {
+			<-over // its goroutine must not outlive the call
+		}
+	}()
 	if !p.beginClose(func() { p.queueClose(code, reason) }) {
 		p.pumps.Wait()
 		return net.ErrClosed
