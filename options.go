@@ -66,7 +66,8 @@ type Options struct {
 	// PongTimeout is how long such a ping may stay unanswered before the connection
 	// ends: 1011 and an [Error] that matches os.ErrDeadlineExceeded. It runs only
 	// while the library reads, so that a slow consumer is never taken for a dead
-	// peer. Default PingInterval.
+	// peer, and anew from the end of a frame that came in parts, inside of which the
+	// peer could not answer. Default PingInterval.
 	PongTimeout time.Duration
 	// WriteTimeout is how long one flush to the operating system may take. Default
 	// none. One that takes longer ends the writing, but the peer's last words are still

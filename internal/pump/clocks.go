@@ -276,10 +276,17 @@ func (p *Pump[E, M]) pongOverdue() {
 	p.nudge()
 }
 
-// noteActivity notes that bytes have come or gone.
+// noteActivity notes that bytes have come or gone. Of two pumps that do so at once the
+// later one counts, also if the other is held up in between.
 func (p *Pump[E, M]) noteActivity() {
-	if p.opts.IdleTimeout > 0 {
-		p.lastActive.Store(int64(time.Since(p.started)))
+	if p.opts.IdleTimeout == 0 {
+		return
+	}
+	now := int64(time.Since(p.started))
+	for last := p.lastActive.Load(); last < now; last = p.lastActive.Load() {
+		if p.lastActive.CompareAndSwap(last, now) {
+			return
+		}
 	}
 }
 
