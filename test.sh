@@ -16,9 +16,10 @@ usage() {
 
 	  --long   fuzz each target for a minute instead of 5 seconds; run the lifecycle
 	           tests 200 times at GOMAXPROCS 1, 2 and 8, shake a million cells of
-	           their table (an hour or two), run 5000 scripts of coincidences, send large messages to the other libraries
-	           with every combination of compression parameters, and keep 10000
-	           connections coming and going for ten minutes (needs ulimit -Hn 11200):
+	           their table (an hour or two), run 5000 scripts of coincidences, send
+	           large messages to the other libraries with every combination of
+	           compression parameters, and keep 10000 connections coming and going
+	           for ten minutes (needs ulimit -Hn 11200):
 	             go test -race -run 'TestLifecycle(InMemory|Over)' -count=200 -cpu=N .
 	             go test -run TestLifecycleShaken -cells=1000000 -timeout=0 .
 	             go test -race -run Coincid -coincidences=5000 -timeout=0 ./internal/pump
