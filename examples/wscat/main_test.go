@@ -223,9 +223,7 @@ func TestAFailedDialSaysWhy(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { silent.Close() })
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	closed.Close()
+	const closed = "127.0.0.1:1" // no port that somebody could be given meanwhile
 
 	authority := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600))
@@ -239,7 +237,7 @@ func TestAFailedDialSaysWhy(t *testing.T) {
 		"unknown authority":  {[]string{secure.URL}, []string{"certificate", "-ca", "-k"}},
 		"its own authority":  {[]string{"-ca", authority, secure.URL}, []string{"404 Not Found"}},
 		"any authority":      {[]string{"-k", secure.URL}, []string{"404 Not Found"}},
-		"nobody listens":     {[]string{closed.Addr().String()}, []string{"connection refused"}},
+		"nobody listens":     {[]string{closed}, []string{"connection refused"}},
 		"no answer":          {[]string{"-t", "20ms", "ws://" + silent.Addr().String()}, []string{"timed out after 20ms"}},
 		"a scheme of no use": {[]string{"ftp://localhost"}, []string{"ftp"}},
 	} {
