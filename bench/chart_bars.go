@@ -5,15 +5,15 @@ import "fmt"
 // drawBars draws for each row how chanws and adapt compare with the best peer: to the
 // right is better, also where less is better.
 func (c *canvas) drawBars(all []measured) {
-	const left, bar = 300, 11.0
-	c.heading("How many times the best peer (logarithmic; the tick is the goal)")
+	const left, bar = 400, 11.0
+	c.heading("How many times the best peer (logarithmic)")
 	top := c.height
 	s := scale{0.1, 20, left, chartWidth - 60}
 	var bars canvas
 	y := top + 14
 	for _, m := range all {
 		scores, best := m.scores()
-		if best < 0 || m.limit > 0 {
+		if best < 0 || m.alone {
 			continue
 		}
 		title := y
@@ -21,24 +21,21 @@ func (c *canvas) drawBars(all []measured) {
 			if !sc.ours {
 				continue
 			}
-			ratio, goal, note := sc.ratio, sc.goal, ""
-			if m.lowerIsBetter() && ratio > 0 && goal > 0 {
-				ratio, goal = 1/ratio, 1/goal
+			ratio, note := sc.ratio, ""
+			if m.lowerIsBetter() && ratio > 0 {
+				ratio = 1 / ratio
 			}
 			if sc.err != "" || ratio == 0 {
-				note = "not yet"
+				note = "failed"
 			} else {
 				from, to := s.at(1), s.at(ratio)
 				bars.rect(min(from, to), y, max(from, to)-min(from, to), bar, colours[sc.name])
 				note = number(ratio)
 			}
-			if goal > 0 {
-				bars.line(s.at(goal), y-2, s.at(goal), y+bar+2, 2, ink)
-			}
 			bars.text(chartWidth-52, y+bar-2, "start", ink, note)
 			y += bar + 2
 		}
-		bars.text(left-10, (title+y)/2+3, "end", ink, m.label())
+		bars.text(left-10, (title+y)/2+3, "end", ink, m.title)
 		y += 6
 	}
 	for _, v := range []float64{0.1, 0.2, 0.5, 1, 2, 5, 10, 20} {
@@ -52,15 +49,6 @@ func (c *canvas) drawBars(all []measured) {
 	c.body.WriteString(bars.body.String())
 	c.height = y
 	c.legend([]string{"chanws", "adapt"})
-}
-
-// label is the row's title, short enough for the chart.
-func (r row) label() string {
-	const most = 52
-	if t := []rune(r.title); len(t) > most {
-		return string(t[:most-1]) + "…"
-	}
-	return r.title
 }
 
 func (c *canvas) legend(names []string) {

@@ -2,7 +2,7 @@
 //
 //	go run ./bench            everything; some 20 minutes on two quiet cores
 //	go run ./bench -pin       the same on one processor: steadier
-//	go run ./bench -short     the ratios only, on one; exits 1 on a gross regression
+//	go run ./bench -short     only that all of it works
 //	go run ./bench -rows '^pipelined$' -servers 'floor|gws|chanws' -rounds 7
 //
 // Servers, and the load that is put on them, are processes of their own: this program
@@ -17,11 +17,9 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"time"
 )
-
-// grossly is the part of a goal below which a short run fails.
-const grossly = 0.5
 
 // childVariable is in the environment of the processes that this program starts.
 const childVariable = "CHANWS_BENCH_CHILD"
@@ -77,10 +75,10 @@ func parseFlags(args []string) (s settings, err error) {
 	servers := flags.String("servers", "", "measure only the servers whose `regexp` matches the name; chanws and adapt need a peer for a ratio")
 	flags.IntVar(&s.rounds, "rounds", 7, "how often each server is measured")
 	flags.DurationVar(&s.duration, "duration", 700*time.Millisecond, "how long each time")
-	flags.BoolVar(&s.short, "short", false, "a quick run of the ratios, as -pin; exit status 1 if one is below half of its goal, or of what is usual where docs/performance.md says that a goal is out of reach")
+	flags.BoolVar(&s.short, "short", false, "one short round with a few of the peers, to see that all works: its numbers mean nothing")
 	flags.BoolVar(&s.pin, "pin", false, "run servers and load on one processor, where nothing waits for another one to wake up (Linux)")
 	flags.StringVar(&s.profiles, "profiles", "", "write CPU profiles of the servers into this `directory`")
-	flags.StringVar(&s.out, "out", "", "write the table and the chart into this `directory`, as in -out docs")
+	flags.StringVar(&s.out, "out", "", "write the table and the chart into this `directory`, as in -out bench/results")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
@@ -99,12 +97,11 @@ func parseFlags(args []string) (s settings, err error) {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if s.short && !given["rounds"] {
-		s.rounds = 5
+		s.rounds = 1
 	}
 	if s.short && !given["duration"] {
-		s.duration = 100 * time.Millisecond
+		s.duration = 50 * time.Millisecond
 	}
-	s.pin = s.pin || s.short
 	s.curves = !s.short
 	s.progress = io.Discard
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
@@ -113,12 +110,12 @@ func parseFlags(args []string) (s settings, err error) {
 	return s, nil
 }
 
-// run measures, prints, and tells whether all is well.
+// run measures and prints. It reports whether every server did its rows and answered
+// rightly, however fast.
 func run(s settings, out io.Writer) (bool, error) {
 	began := time.Now()
 	describe(out, s)
 	var all []measured
-	well := true
 	for _, r := range rows {
 		if !s.rows.MatchString(r.name) {
 			continue
@@ -140,18 +137,14 @@ func run(s settings, out io.Writer) (bool, error) {
 		}
 	}
 	if s.out != "" {
-		if err := writeDocs(s.out, s, all, growing, grown); err != nil {
+		if err := writeResults(s.out, s, all, growing, grown); err != nil {
 			return false, err
 		}
 	}
-	for _, m := range all {
-		for _, v := range m.verdicts() {
-			if v.wayOff() && s.short {
-				fmt.Fprintf(out, "\nToo far below the goal: %s: %s", m.name, v)
-				well = false
-			}
-		}
+	failed := failures(append(all, slices.Concat(grown...)...))
+	for _, line := range failed {
+		fmt.Fprintln(out, "failed:", line)
 	}
-	fmt.Fprintf(out, "\n%s %s\n", summary(all), time.Since(began).Round(time.Second))
-	return well, nil
+	fmt.Fprintf(out, "\n%d rows measured in %s, %d failures.\n", len(all), time.Since(began).Round(time.Second), len(failed))
+	return len(failed) == 0, nil
 }

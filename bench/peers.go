@@ -12,7 +12,7 @@ type peer struct {
 	version string // module path, for the table
 	ours    bool   // chanws or adapt: measured against the others
 	floor   bool   // no library at all
-	quick   bool   // the ones that are the best peer in some row, for a short run
+	quick   bool   // takes part in a short run
 
 	// serve does the workload's job for every connection of the listener, which
 	// does TLS already where it is asked for.
@@ -52,10 +52,10 @@ func choosePeers(r row, s settings) []peer {
 	for _, p := range peers {
 		switch {
 		case !s.servers.MatchString(p.name),
-			s.short && !p.ours && !p.quick && p.name != r.only && !(p.floor && r.toFloor > 0),
+			s.short && !p.ours && !p.quick && p.name != r.only,
 			r.Client && p.client == nil,
 			r.Deflate && !p.deflates,
-			p.name == "adapt" && !r.adapt(),
+			p.name == "adapt" && !r.adapt && !r.growth,
 			r.only != "" && !p.ours && p.name != r.only:
 			continue
 		}

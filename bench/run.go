@@ -27,13 +27,12 @@ type measured struct {
 	row
 	peers   []peer
 	results [][]result // by peer, then by round
-	short   bool
 }
 
 // measureRow starts all servers of a row and measures them in turn, round after round,
 // so that a moment in which the machine does something else hits each of them alike.
 func measureRow(r row, s settings) measured {
-	m := measured{row: r, peers: choosePeers(r, s), short: s.short}
+	m := measured{row: r, peers: choosePeers(r, s)}
 	m.results = make([][]result, len(m.peers))
 	rounds, w := r.rounds(s.rounds), r.timed(s.duration)
 	if s.tiny {

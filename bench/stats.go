@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 // median of the numbers; 0 of none.
@@ -35,7 +36,6 @@ type score struct {
 	median      float64
 	ratio       float64 // to the best peer; 0: unknown
 	toFloor     float64
-	goal        float64 // 0: none
 	p50, p99    float64 // microseconds
 	cpu         float64 // microseconds a message
 	allocs      float64 // a message
@@ -105,18 +105,9 @@ func (m measured) scores() (all []score, best int) {
 		if floor >= 0 && !m.lowerIsBetter() {
 			all[i].toFloor = median(ratios(all[i].values, all[floor].values))
 		}
-		all[i].goal = m.goal(all[i].peer)
 	}
 	return all, best
 }
 
-// goal is the ratio that a peer should have.
-func (r row) goal(p peer) float64 {
-	switch {
-	case p.name == "chanws":
-		return r.channels
-	case p.name == "adapt":
-		return r.callbacks
-	}
-	return 0
-}
+// micros is d in microseconds.
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -64,41 +64,18 @@ func (m measured) printRow(out io.Writer) {
 		fmt.Fprintln(t)
 	}
 	t.Flush()
-	for _, v := range m.verdicts() {
-		fmt.Fprintln(out, "  "+v.String())
-	}
 }
 
-// String is a line about a goal.
-func (v verdict) String() string {
-	sign, mark := ">=", "ok    "
-	if v.atMost {
-		sign = "<="
-	}
-	if !v.met(1) {
-		mark = "MISSED"
-	}
-	if v.err != "" {
-		return fmt.Sprintf("%s %s: not measured, goal %s %s", mark, v.what, sign, number(v.goal))
-	}
-	return fmt.Sprintf("%s %s = %s, goal %s %s", mark, v.what, number(v.reached), sign, number(v.goal))
-}
-
-// summary counts the goals.
-func summary(all []measured) string {
-	met, missed := 0, []string{}
+// failures returns a line for each server that did not do its row, or did it wrong.
+func failures(all []measured) []string {
+	var lines []string
 	for _, m := range all {
-		for _, v := range m.verdicts() {
-			if v.met(1) {
-				met++
-			} else {
-				missed = append(missed, m.name+": "+v.what)
+		scores, _ := m.scores()
+		for _, s := range scores {
+			if s.err != "" {
+				lines = append(lines, fmt.Sprintf("%s, %s: %s", m.name, s.name, s.err))
 			}
 		}
 	}
-	s := fmt.Sprintf("%d of %d goals are met", met, met+len(missed))
-	if len(missed) > 0 {
-		s += "; not " + strings.Join(missed, ", ")
-	}
-	return s + "."
+	return lines
 }
