@@ -186,13 +186,13 @@ func newConn(ctx context.Context, s *handshake.Stream, client bool, set *setting
 		options = logLifecycle(set, c.id, s.Conn)
 	}
 	c.pump = pump.Start(pump.Config[Event, Message]{
-		Context:    ctx,
-		Conn:       s.Conn,
-		Buffered:   s.Buffered,
-		Client:     client,
-		Options:    options,
-		OnDrop:     set.onDrop,
-		Vocabulary: &vocabulary,
+		Context:  ctx,
+		Conn:     s.Conn,
+		Buffered: s.Buffered,
+		Client:   client,
+		Options:  options,
+		OnDrop:   set.onDrop,
+		Types:    &vocabulary,
 
 		Compression: set.compression.start(s.Deflate, client),
 	})

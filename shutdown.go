@@ -97,7 +97,7 @@ func (l *Listener) end() (killed bool) {
 	allEnded := func() bool { return len(l.live) == 0 && l.promised == 0 }
 	if killed = !l.wait(l.ctx, allEnded); killed {
 		for _, c := range l.connections() {
-			c.pump.Kill()
+			c.pump.Abort()
 		}
 	}
 

@@ -23,14 +23,14 @@ const firstPayload = 64 << 10
 
 // readPart takes a frame's payload as it comes, and delivers the message when that
 // was its last one.
-func (p *Pump[E, M]) readPart(h frame.Header) error {
+func (p *pump) readPart(h frame.Header) error {
 	in := &p.in
 	m := &in.message
 	if h.Opcode != frame.Continuation {
 		m.opcode, m.compressed = h.Opcode, h.RSV1
 	}
 	key := h.Key
-	p.midFrame.Store(true)
+	p.frameInParts.Store(true)
 	defer p.frameEnded()
 	for left := h.Length; left > 0; {
 		if n := min(int64(in.end-in.start), left); n > 0 {
@@ -52,7 +52,7 @@ func (p *Pump[E, M]) readPart(h frame.Header) error {
 			continue
 		}
 		m.reserve(left, 1)
-		p.counters.in.publish(&in.tally)
+		p.counters.in.publish(&in.counts)
 		room := m.payload[len(m.payload):min(int64(cap(m.payload)), int64(len(m.payload))+left)]
 		n, err := in.readInto(room)
 		if err != nil {
@@ -72,7 +72,7 @@ func (p *Pump[E, M]) readPart(h frame.Header) error {
 }
 
 // readAssembled delivers the message whose last fragment has come.
-func (p *Pump[E, M]) readAssembled() error {
+func (p *pump) readAssembled() error {
 	m := p.in.message
 	p.in.message = assembly{}
 	if m.compressed {

@@ -278,7 +278,7 @@ func TestNoPatienceBeginsAfterTheEnd(t *testing.T) {
 	opts := testOptions()
 	opts.PingInterval, opts.PongTimeout = 2*time.Second, 5*time.Second
 	var p *Pump[any, any]
-	opts.Trace.FrameReceived = func(frame.Header) { p.Kill() }
+	opts.Trace.FrameReceived = func(frame.Header) { p.Abort() }
 	inBubble(t, opts, func(t *testing.T, started *Pump[any, any], peer *peer) {
 		p = started
 		answer := peer.keepalivePing()
@@ -287,7 +287,7 @@ func TestNoPatienceBeginsAfterTheEnd(t *testing.T) {
 		requireEnd(t, p)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		require.False(t, p.clocks.pong.armed)
+		require.False(t, p.timers.pong.armed)
 	})
 }
 

@@ -20,20 +20,20 @@ const maxInBatch = bufferSize / 2
 
 // compresses tells whether a message is to be compressed. An empty one could only
 // grow.
-func (p *Pump[E, M]) compresses(m *Outgoing) bool {
+func (p *pump) compresses(m *Outgoing) bool {
 	return p.compression != nil && !m.Opcode.Control() && len(m.Payload) >= max(p.compression.Threshold, 1)
 }
 
 // writeCompressed gathers a message compressed. When that would not make it smaller,
 // done is false, and neither the batch nor the encoder's window has changed.
-func (p *Pump[E, M]) writeCompressed(m *Outgoing, e *entry) (done bool, err error) {
-	if p.attention.Load() {
-		if err := p.boundary(); err != nil {
+func (p *pump) writeCompressed(m *Outgoing, w *writeRequest) (done bool, err error) {
+	if p.controlPending() {
+		if err := p.writeControl(); err != nil {
 			return false, err
 		}
 	}
 	source := m.Payload
-	if e != nil && e.copied {
+	if w != nil && w.cancellable {
 		if n := len(source); n <= bufferSize {
 			lent := buffers.Get().(*[bufferSize]byte)
 			defer buffers.Put(lent)
@@ -42,7 +42,7 @@ func (p *Pump[E, M]) writeCompressed(m *Outgoing, e *entry) (done bool, err erro
 			source = newPayload(n)[:n]
 			defer Recycle(source)
 		}
-		p.borrow(source, e)
+		p.borrow(source, w)
 	}
 	if n := len(source); n <= maxInBatch && int64(n) <= p.opts.FragmentSize {
 		return p.compressIntoBatch(m.Opcode, source)
@@ -53,22 +53,22 @@ func (p *Pump[E, M]) writeCompressed(m *Outgoing, e *entry) (done bool, err erro
 	if !smaller {
 		return false, nil
 	}
-	return true, p.writeFragments(&Outgoing{Opcode: m.Opcode, Payload: compressed, compressed: true}, nil)
+	return true, p.writeFragments(m.Opcode, compressed, true, nil)
 }
 
-// borrow copies the payload of an entry that may be taken back at any time, a piece at
+// borrow copies the payload of a request that may be taken back at any time, a piece at
 // a time: nobody else must wait for mu long.
-func (p *Pump[E, M]) borrow(b []byte, e *entry) {
+func (p *pump) borrow(b []byte, w *writeRequest) {
 	for done := 0; done < len(b); {
 		p.mu.Lock()
-		done += copy(b[done:min(len(b), done+bufferSize)], e.rest[done:])
+		done += copy(b[done:min(len(b), done+bufferSize)], w.rest[done:])
 		p.mu.Unlock()
 	}
 }
 
 // compressIntoBatch gathers a message as one frame, its payload compressed where it is
 // to be written. Masking follows in place.
-func (p *Pump[E, M]) compressIntoBatch(opcode frame.Opcode, source []byte) (done bool, err error) {
+func (p *pump) compressIntoBatch(opcode frame.Opcode, source []byte) (done bool, err error) {
 	out := &p.out
 	h := frame.Header{Fin: true, RSV1: true, Opcode: opcode, Length: int64(len(source)), Masked: p.client}
 	reserved := h.Size()
@@ -77,7 +77,7 @@ func (p *Pump[E, M]) compressIntoBatch(opcode frame.Opcode, source []byte) (done
 			return false, err
 		}
 	}
-	p.hold()
+	p.getBatch()
 	start := len(out.batch)
 	batch, smaller := p.compression.Encoder.Encode(out.batch[:start+reserved], source)
 	if !smaller {

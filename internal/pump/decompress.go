@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/chanws/chanws/internal/deflate"
 	"github.com/chanws/chanws/internal/frame"
@@ -22,7 +21,7 @@ func compressedLimit(limit int64) int64 {
 
 // readCompressed delivers a compressed message, of which all has come and been
 // unmasked. Limit and UTF-8 are about what it is when decompressed.
-func (p *Pump[E, M]) readCompressed(opcode frame.Opcode, compressed []byte) error {
+func (p *pump) readCompressed(opcode frame.Opcode, compressed []byte) error {
 	payload, err := p.compression.Decoder.Decode(compressed, p.opts.MaxMessageSize, newPayload)
 	switch {
 	case errors.Is(err, deflate.ErrTooLarge):
@@ -40,21 +39,15 @@ func (p *Pump[E, M]) readCompressed(opcode frame.Opcode, compressed []byte) erro
 
 // deliverOwned delivers a message whose payload nobody else has. One with much unused
 // room behind it is moved: the receiver may keep it for long.
-func (p *Pump[E, M]) deliverOwned(opcode frame.Opcode, payload []byte) error {
+func (p *pump) deliverOwned(opcode frame.Opcode, payload []byte) error {
 	if waste := cap(payload) - len(payload); waste > len(payload)/4 {
 		own := append(make([]byte, 0, len(payload)), payload...)
 		Recycle(payload)
 		payload = own
 	}
-	if opcode == frame.Text {
-		return p.deliver(p.voc.Text(unsafe.String(unsafe.SliceData(payload), len(payload))))
-	}
-	if payload == nil {
-		payload = []byte{} // as that of an empty message in one frame
-	}
-	return p.deliver(p.voc.Binary(payload))
+	return p.delivery.deliver(opcode, payload)
 }
 
-func (p *Pump[E, M]) tooLarge() error {
+func (p *pump) tooLarge() error {
 	return &frame.Error{Code: 1009, Reason: fmt.Sprintf("message of more than %d bytes", p.opts.MaxMessageSize)}
 }

@@ -21,8 +21,8 @@ var (
 // errClosing is what a message gets that comes after our close frame.
 var errClosing = fmt.Errorf("chanws: write after the close frame: %w", net.ErrClosed)
 
-// errCutNow is the end of a connection by CloseNow.
-var errCutNow = fmt.Errorf("chanws: connection closed without a close handshake: %w", net.ErrClosed)
+// errClosedNow is the end of a connection by CloseNow.
+var errClosedNow = fmt.Errorf("chanws: connection closed without a close handshake: %w", net.ErrClosed)
 
 // A violation is a breach that matches is besides the close code it deserves.
 type violation struct {

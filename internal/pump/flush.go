@@ -20,10 +20,10 @@ type writeFailure struct {
 func (f *writeFailure) Error() string { return f.err.Error() }
 
 // flush hands the batch to the operating system.
-func (p *Pump[E, M]) flush() error {
+func (p *pump) flush() error {
 	out := &p.out
 	if len(out.batch) == 0 {
-		if out.gathered != (tally{}) || len(out.unflushed) > 0 { // the last payload went out uncopied
+		if out.gathered != (counts{}) || len(out.unflushed) > 0 { // the last payload went out uncopied
 			p.flushed()
 		}
 		return nil
@@ -39,7 +39,7 @@ func (p *Pump[E, M]) flush() error {
 
 // writeVectored hands the batch and a payload behind it to the operating system,
 // uncopied.
-func (p *Pump[E, M]) writeVectored(payload []byte) error {
+func (p *pump) writeVectored(payload []byte) error {
 	piece := payload[:min(len(payload), writePiece)]
 	both := net.Buffers{p.out.batch, piece}
 	started := p.startWrite()
@@ -53,7 +53,7 @@ func (p *Pump[E, M]) writeVectored(payload []byte) error {
 
 // writeDirect hands the rest of a payload to the operating system, uncopied. The
 // batch is empty.
-func (p *Pump[E, M]) writeDirect(payload []byte) error {
+func (p *pump) writeDirect(payload []byte) error {
 	for len(payload) > 0 {
 		piece := payload[:min(len(payload), writePiece)]
 		started := p.startWrite()
@@ -68,7 +68,7 @@ func (p *Pump[E, M]) writeDirect(payload []byte) error {
 	return nil
 }
 
-func (p *Pump[E, M]) startWrite() (started time.Time) {
+func (p *pump) startWrite() (started time.Time) {
 	if p.opts.WriteTimeout > 0 || p.opts.Trace.Flushed != nil {
 		started = time.Now()
 	}
@@ -78,11 +78,11 @@ func (p *Pump[E, M]) startWrite() (started time.Time) {
 	return started
 }
 
-func (p *Pump[E, M]) endWrite(started time.Time, n int, err error) error {
+func (p *pump) endWrite(started time.Time, n int, err error) error {
 	out := &p.out
-	out.tally.bytes += uint64(n)
-	p.counters.out.bytes.Store(out.tally.bytes) // keepalive sees progress by it
-	out.tally.calls++
+	out.counts.bytes += uint64(n)
+	p.counters.out.bytes.Store(out.counts.bytes) // keepalive sees progress by it
+	out.counts.calls++
 	if out.other && n > 0 {
 		p.noteActivity()
 	}
@@ -110,7 +110,7 @@ func endsFrame(batch []byte, head, n int) bool {
 }
 
 // flushed notes that the whole batch is with the operating system.
-func (p *Pump[E, M]) flushed() {
+func (p *pump) flushed() {
 	out := &p.out
 	if out.keepalive || len(out.unflushed) > 0 {
 		p.mu.Lock()
@@ -127,22 +127,22 @@ func (p *Pump[E, M]) flushed() {
 			out.unflushed = nil
 		}
 	}
-	out.tally.add(&out.gathered)
-	out.gathered, out.head, out.keepalive, out.other = tally{}, 0, false, false
+	out.counts.add(&out.gathered)
+	out.gathered, out.head, out.keepalive, out.other = counts{}, 0, false, false
 	out.batch = out.batch[:0]
-	p.counters.out.publish(&out.tally)
+	p.counters.out.publish(&out.counts)
 }
 
-// hold makes sure that there is a batch to gather in.
-func (p *Pump[E, M]) hold() {
+// getBatch makes sure that there is a batch to gather in.
+func (p *pump) getBatch() {
 	if p.out.buf == nil {
 		p.out.buf = buffers.Get().(*[bufferSize]byte)
 		p.out.batch = p.out.buf[:0]
 	}
 }
 
-// releaseBatch gives the empty batch's buffer back before the pump waits.
-func (p *Pump[E, M]) releaseBatch() {
+// putBatch gives the empty batch's buffer back before the pump waits.
+func (p *pump) putBatch() {
 	if p.out.buf != nil {
 		buffers.Put(p.out.buf)
 		p.out.buf, p.out.batch = nil, nil
@@ -151,19 +151,17 @@ func (p *Pump[E, M]) releaseBatch() {
 
 // writeFailed does what remains after a write that failed. That does not decide the
 // end: the peer's last messages and its close frame are still read for a while.
-func (p *Pump[E, M]) writeFailed(f *writeFailure) {
+func (p *pump) writeFailed(f *writeFailure) {
 	p.mu.Lock()
-	if p.end.decided {
+	if p.state >= stateEnded {
 		p.mu.Unlock()
 		return
 	}
-	p.end.writeErr = p.failed(networkError("write", f.err))
-	p.outbox.closing = true
-	p.tellClosing()
-	p.clocks.pong.stop()
-	p.startLastWords()
-	p.failEntries(p.end.writeErr)
-	patient := p.patient()
+	p.writeErr = p.delivery.failedError(networkError("write", f.err))
+	p.advance(stateClosing)
+	p.startDrain()
+	p.failRequests(p.writeErr)
+	patient := p.boundedCloseTimeout()
 	p.mu.Unlock()
 	p.dropGathered()
 	if _, encrypted := p.conn.(*tls.Conn); encrypted || !f.boundary || !errors.Is(f.err, os.ErrDeadlineExceeded) {
@@ -171,17 +169,17 @@ func (p *Pump[E, M]) writeFailed(f *writeFailure) {
 	}
 	// The peer did not read in time, but the stream is whole: it may still learn why
 	// this ends.
-	p.hold()
+	p.getBatch()
 	p.out.batch = p.encode(p.out.batch[:0],
 		frame.Header{Fin: true, Opcode: frame.Close, Length: 2 + int64(len(writeTimedOut))},
 		frame.AppendClose(nil, 1011, writeTimedOut))
 	p.conn.SetWriteDeadline(time.Now().Add(patient))
 	n, err := p.conn.Write(p.out.batch)
-	p.out.tally.add(&tally{bytes: uint64(n), calls: 1})
+	p.out.counts.add(&counts{bytes: uint64(n), calls: 1})
 	if err == nil {
-		p.out.tally.frames++
+		p.out.counts.frames++
 		p.mu.Lock()
-		p.end.closeSent = true
+		p.closeSent = true
 		p.mu.Unlock()
 	}
 }

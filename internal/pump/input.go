@@ -30,7 +30,7 @@ type input struct {
 	sequence frame.Sequence
 	message  assembly
 	tokens   bucket
-	tally    tally
+	counts   counts
 }
 
 func (in *input) open(conn net.Conn, buffered []byte) {
@@ -78,25 +78,25 @@ func (in *input) fill() error {
 		in.hold()
 		n := copy(in.buf[in.end:], in.early)
 		in.end += n
-		in.tally.bytes += uint64(n)
+		in.counts.bytes += uint64(n)
 		if in.early = in.early[n:]; len(in.early) == 0 {
 			in.early = nil
 		}
 		return nil
 	}
-	in.tally.calls++
+	in.counts.calls++
 	if in.raw != nil {
 		if err := in.raw.Read(in.readable); err != nil {
 			return err
 		}
 		in.end += in.n
-		in.tally.bytes += uint64(in.n)
+		in.counts.bytes += uint64(in.n)
 		return in.err
 	}
 	in.hold()
 	n, err := in.conn.Read(in.buf[in.end:])
 	in.end += n
-	in.tally.bytes += uint64(n)
+	in.counts.bytes += uint64(n)
 	if n > 0 {
 		return nil // an error comes again
 	}
@@ -111,12 +111,12 @@ func (in *input) readInto(b []byte) (int, error) {
 	if len(in.early) > 0 {
 		n := copy(b, in.early)
 		in.early = in.early[n:]
-		in.tally.bytes += uint64(n)
+		in.counts.bytes += uint64(n)
 		return n, nil
 	}
-	in.tally.calls++
+	in.counts.calls++
 	n, err := in.conn.Read(b)
-	in.tally.bytes += uint64(n)
+	in.counts.bytes += uint64(n)
 	if n > 0 {
 		err = nil
 	}

@@ -10,17 +10,16 @@ import (
 
 // clocks are the timers of a connection. They are guarded by mu, and made only when
 // the options ask for them.
-type clocks struct {
-	stopped bool
-	close   *time.Timer
-	idle    *time.Timer
-	ping    *time.Timer
+type timers struct {
+	close *time.Timer
+	idle  *time.Timer
+	ping  *time.Timer
 
 	// paused counts what keeps the read pump from reading: the patience for the
 	// peer's words does not run then.
-	paused    int
-	pong      patience
-	lastWords patience
+	paused int
+	pong   patience
+	drain  patience
 
 	pingNumber, pongNumber uint64           // of the last ping sent and the last one answered
 	pingQueued             [4]time.Duration // after started, of the last pings
@@ -76,112 +75,108 @@ func (t *patience) expired() bool {
 	return t.armed && t.running && time.Since(t.since) >= t.left
 }
 
-func (c *clocks) stop() {
-	c.stopped = true
+func (c *timers) stop() {
 	for _, t := range []*time.Timer{c.close, c.idle, c.ping} {
 		if t != nil {
 			t.Stop()
 		}
 	}
 	c.pong.stop()
-	c.lastWords.stop()
+	c.drain.stop()
 }
 
-// startClocks starts the timers that run from the beginning.
-func (p *Pump[E, M]) startClocks() {
+// startTimers starts the timers that run from the beginning.
+func (p *pump) startTimers() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d := p.opts.IdleTimeout; d > 0 {
-		p.clocks.idle = time.AfterFunc(d, p.idleElapsed)
+		p.timers.idle = time.AfterFunc(d, p.idleElapsed)
 	}
 	if d := p.opts.PingInterval; d > 0 {
-		p.clocks.ping = time.AfterFunc(d, p.pingDue)
+		p.timers.ping = time.AfterFunc(d, p.pingDue)
 	}
 }
 
-// pauseClocks notes that the read pump waits for something other than the peer.
-func (p *Pump[E, M]) pauseClocks() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.clocks.paused++; p.clocks.paused == 1 {
-		p.clocks.pong.pause()
-		p.clocks.lastWords.pause()
+// pauseTimers notes that the read pump waits for something other than the peer. Called
+// with mu held.
+func (p *pump) pauseTimers() {
+	if p.timers.paused++; p.timers.paused == 1 {
+		p.timers.pong.pause()
+		p.timers.drain.pause()
 	}
 }
 
-// resumeClocks notes that the read pump reads again.
-func (p *Pump[E, M]) resumeClocks() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.clocks.paused--; p.clocks.paused == 0 && !p.clocks.stopped {
-		p.clocks.pong.resume()
-		p.clocks.lastWords.resume()
+// resumeTimers notes that the read pump reads again. Called with mu held.
+func (p *pump) resumeTimers() {
+	if p.timers.paused--; p.timers.paused == 0 && p.state < stateAnnounced {
+		p.timers.pong.resume()
+		p.timers.drain.resume()
 	}
 }
 
-// armCloseTimer starts the peer's time to answer our close frame, unless it runs or
+// startCloseTimer starts the peer's time to answer our close frame, unless it runs or
 // is without end. Called with mu held.
-func (p *Pump[E, M]) armCloseTimer(d time.Duration) {
-	if d < 0 || p.clocks.close != nil || p.clocks.stopped {
+func (p *pump) startCloseTimer(d time.Duration) {
+	if d < 0 || p.timers.close != nil || p.state >= stateAnnounced {
 		return
 	}
-	p.clocks.close = time.AfterFunc(d, func() {
-		p.cut(timeoutError("no answer to the close frame", d, os.ErrDeadlineExceeded))
+	p.timers.close = time.AfterFunc(d, func() {
+		p.abort(timeoutError("no answer to the close frame", d, os.ErrDeadlineExceeded))
 	})
 }
 
-// startLastWords bounds how long the read pump reads on after a write that failed.
+// startDrain bounds how long the read pump reads on after a write that failed.
 // Called with mu held.
-func (p *Pump[E, M]) startLastWords() {
-	p.clocks.lastWords.begin(p.patient(), p.clocks.paused > 0, p.lastWordsOverdue)
+func (p *pump) startDrain() {
+	p.timers.drain.begin(p.boundedCloseTimeout(), p.timers.paused > 0, p.drainOverdue)
 }
 
-// lastWordsOverdue makes the write that failed the end.
-func (p *Pump[E, M]) lastWordsOverdue() {
+// drainOverdue makes the write that failed the end.
+func (p *pump) drainOverdue() {
 	p.mu.Lock()
-	if !p.clocks.lastWords.expired() {
+	if !p.timers.drain.expired() {
 		p.mu.Unlock()
 		return
 	}
-	p.decide(any(p.end.writeErr).(E))
-	if p.end.closeSent {
+	p.end(p.writeErr)
+	if p.closeSent {
 		p.interruptRead() // the close frame may still have to arrive
 		p.mu.Unlock()
 		return
 	}
-	p.sever()
+	p.abortSocket()
 	p.mu.Unlock()
-	p.publish()
+	p.announce()
 }
 
 // pingDue sends a keepalive ping when it is time to.
-func (p *Pump[E, M]) pingDue() {
+func (p *pump) pingDue() {
 	if p.queueKeepalive() {
-		p.nudge()
+		p.wakeWriter()
 		p.traceSent(frame.Header{Fin: true, Opcode: frame.Ping, Length: int64(keepaliveSize)})
 	}
 }
 
 // queueKeepalive queues a ping whose payload tells, in the peer's pong, which one it
 // was.
-func (p *Pump[E, M]) queueKeepalive() bool {
+func (p *pump) queueKeepalive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := &p.clocks
-	if c.stopped || p.outbox.closing || p.end.decided {
+	c := &p.timers
+	if p.state != stateOpen {
 		return false
 	}
 	c.ping.Reset(p.opts.PingInterval)
-	if p.outbox.keepaliveUnsent {
+	if p.control.keepaliveUnsent {
 		return false // the last one still waits; so does its timeout
 	}
 	c.pingNumber++
 	c.pingQueued[c.pingNumber%4] = time.Since(p.started)
 	payload := append(make([]byte, 0, keepaliveSize), keepaliveMark...)
 	payload = binary.BigEndian.AppendUint64(payload, c.pingNumber)
-	p.appendUrgent(frame.Ping, payload)
-	p.outbox.pings++
-	p.outbox.keepaliveUnsent = true
+	p.appendControl(frame.Ping, payload)
+	p.control.pings++
+	p.control.keepaliveUnsent = true
 	if !c.pong.armed {
 		p.awaitPong()
 	}
@@ -190,17 +185,17 @@ func (p *Pump[E, M]) queueKeepalive() bool {
 
 // keepaliveSent notes that a keepalive ping is with the operating system: only now can
 // the peer answer it. Called with mu held.
-func (p *Pump[E, M]) keepaliveSent() {
-	c := &p.clocks
-	p.outbox.keepaliveUnsent = false
+func (p *pump) keepaliveSent() {
+	c := &p.timers
+	p.control.keepaliveUnsent = false
 	if c.pong.armed && c.pingNumber == c.pongNumber+1 {
 		p.awaitPong()
 	}
 }
 
 // awaitPong begins patience for a ping. Called with mu held.
-func (p *Pump[E, M]) awaitPong() {
-	c := &p.clocks
+func (p *pump) awaitPong() {
+	c := &p.timers
 	c.sentAtPing, c.receivedAtPing = p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 	c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
 }
@@ -209,15 +204,15 @@ func (p *Pump[E, M]) awaitPong() {
 // may have begun the frame before it had our ping, and could not answer inside of it.
 // Patience that ends at this very moment finds the frame either still coming or patience
 // begun anew.
-func (p *Pump[E, M]) frameEnded() {
+func (p *pump) frameEnded() {
 	if p.opts.PingInterval == 0 {
-		p.midFrame.Store(false)
+		p.frameInParts.Store(false)
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.midFrame.Store(false)
-	if p.clocks.pong.armed {
+	p.frameInParts.Store(false)
+	if p.timers.pong.armed {
 		p.awaitPong()
 	}
 }
@@ -230,13 +225,13 @@ const (
 )
 
 // keepalivePong tells whether a pong answers a keepalive ping, and notes it.
-func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
+func (p *pump) keepalivePong(payload []byte) bool {
 	if p.opts.PingInterval == 0 || len(payload) != keepaliveSize || string(payload[:len(keepaliveMark)]) != keepaliveMark {
 		return false
 	}
 	number := binary.BigEndian.Uint64(payload[len(keepaliveMark):])
 	p.mu.Lock()
-	c := &p.clocks
+	c := &p.timers
 	if number <= c.pongNumber || number > c.pingNumber {
 		p.mu.Unlock()
 		return false
@@ -245,7 +240,7 @@ func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
 	known := c.pingNumber-number < uint64(len(c.pingQueued))
 	roundTrip := time.Since(p.started) - c.pingQueued[number%4]
 	c.pong.stop()
-	if number < c.pingNumber && !p.outbox.closing && !c.stopped {
+	if number < c.pingNumber && p.state == stateOpen {
 		p.awaitPong() // for the pings since
 	}
 	p.mu.Unlock()
@@ -258,27 +253,27 @@ func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
 // pongOverdue ends a connection whose peer does not answer. One that cannot answer yet
 // is alive: it still takes bytes before our ping has gone out, or is in the middle of a
 // frame that goes on coming.
-func (p *Pump[E, M]) pongOverdue() {
+func (p *pump) pongOverdue() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := &p.clocks
-	if !c.pong.expired() || c.stopped {
+	c := &p.timers
+	if !c.pong.expired() || p.state >= stateAnnounced {
 		return
 	}
 	sent, received := p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
-	unsent := p.outbox.keepaliveUnsent && c.pingNumber == c.pongNumber+1 // the first to be answered
-	if p.midFrame.Load() && received != c.receivedAtPing || unsent && sent != c.sentAtPing {
+	unsent := p.control.keepaliveUnsent && c.pingNumber == c.pongNumber+1 // the first to be answered
+	if p.frameInParts.Load() && received != c.receivedAtPing || unsent && sent != c.sentAtPing {
 		p.awaitPong()
 		return
 	}
 	c.pong.stop()
 	p.fail(1011, "keepalive: no pong", timeoutError("keepalive: no pong", p.opts.PongTimeout, os.ErrDeadlineExceeded))
-	p.nudge()
+	p.wakeWriter()
 }
 
 // noteActivity notes that bytes have come or gone. Of two pumps that do so at once the
 // later one counts, also if the other is held up in between.
-func (p *Pump[E, M]) noteActivity() {
+func (p *pump) noteActivity() {
 	if p.opts.IdleTimeout == 0 {
 		return
 	}
@@ -291,13 +286,13 @@ func (p *Pump[E, M]) noteActivity() {
 }
 
 // idleElapsed tells the user of a whole period without activity.
-func (p *Pump[E, M]) idleElapsed() {
+func (p *pump) idleElapsed() {
 	now := time.Since(p.started)
 	idle := now - time.Duration(p.lastActive.Load())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := &p.clocks
-	if c.stopped || p.end.decided {
+	c := &p.timers
+	if p.state >= stateEnded {
 		return
 	}
 	if idle < p.opts.IdleTimeout {
@@ -305,5 +300,5 @@ func (p *Pump[E, M]) idleElapsed() {
 		return
 	}
 	c.idle.Reset(p.opts.IdleTimeout)
-	p.deliverIdle(p.voc.Idle(idle))
+	p.delivery.deliverIdle(idle)
 }
