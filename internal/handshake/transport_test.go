@@ -305,9 +305,11 @@ func TestDialEndsInTimeWhateverTheTransportTells(t *testing.T) {
 
 func TestDialNeverChangesTheTLSConfigItIsGiven(t *testing.T) {
 	t.Parallel()
-	given := &tls.Config{ServerName: "example.com"}
+	given := &tls.Config{ServerName: "example.com", NextProtos: []string{"h2", "http/1.1"}}
 	d := &dialer{options: &ClientOptions{TLSConfig: given}}
-	used := d.transport(t.Context(), nil).(*http.Transport).TLSClientConfig
+	used := d.transport(t.Context(), nil).(*transport).http.TLSClientConfig
 	require.NotSame(t, given, used)
 	require.Equal(t, "example.com", used.ServerName)
+	require.Equal(t, []string{"http/1.1"}, used.NextProtos)
+	require.Equal(t, []string{"h2", "http/1.1"}, given.NextProtos)
 }
