@@ -14,13 +14,13 @@ import (
 )
 
 // MovedError is the error of an attempt at another URL than Dial was given: that of a
-// redirect, or of Authorize.
+// redirect, or of Authorize. Its text leaves the URL to the caller.
 type MovedError struct {
 	URL string // as Show returns it
 	Err error
 }
 
-func (e *MovedError) Error() string { return e.URL + ": " + e.Err.Error() }
+func (e *MovedError) Error() string { return e.Err.Error() }
 func (e *MovedError) Unwrap() error { return e.Err }
 
 // at names the URL of the latest attempt, if it is not the one that was given.

@@ -18,10 +18,11 @@ import (
 type ProxyError struct {
 	Proxy, Target string // host:port
 	StatusCode    int
+	Status        string // "407 Proxy Authentication Required"
 }
 
 func (e *ProxyError) Error() string {
-	text := fmt.Sprintf("the proxy %s refused to connect to %s", e.Proxy, e.Target)
+	text := fmt.Sprintf("the proxy %s answered %s to CONNECT %s", e.Proxy, e.Status, e.Target)
 	if e.StatusCode == http.StatusProxyAuthRequired {
 		text += "; put a user and password into the proxy's URL"
 	}
@@ -74,7 +75,7 @@ func (t *transport) tunnel(proxy *url.URL, target string) (_ net.Conn, err error
 		}
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, t.readRefusal(resp, conn, &ProxyError{proxy.Host, target, resp.StatusCode})
+		return nil, t.readRefusal(resp, conn, &ProxyError{proxy.Host, target, resp.StatusCode, resp.Status})
 	}
 	if in.Buffered() > 0 {
 		return nil, fmt.Errorf("the proxy %s sent data before the server was asked for any", proxy.Host)

@@ -56,7 +56,7 @@ func acceptor(t *testing.T, o ServerOptions, authorize func(*http.Request) error
 	require.NoError(t, err)
 	results := make(chan acceptance, 8)
 	return func(w http.ResponseWriter, r *http.Request) {
-		stream, err := s.Accept(w, r, authorize)
+		stream, err := s.Accept(w, r, authorize, nil)
 		if stream != nil {
 			t.Cleanup(func() { stream.Conn.Close() })
 		}
@@ -268,7 +268,7 @@ func TestPanicInAuthorizeIsTheHTTPServersAffair(t *testing.T) {
 	require.NoError(t, err)
 	w := httptest.NewRecorder()
 	require.PanicsWithValue(t, "mine", func() {
-		s.Accept(hijackable{ResponseWriter: w}, newRequest(t), func(*http.Request) error { panic("mine") })
+		s.Accept(hijackable{ResponseWriter: w}, newRequest(t), func(*http.Request) error { panic("mine") }, nil)
 	})
 	require.Empty(t, w.Body.String())
 }
@@ -334,7 +334,7 @@ func TestSpacesAroundTheKeyDoNotCount(t *testing.T) {
 	r := newRequest(t)
 	r.Header["Sec-Websocket-Key"] = []string{" dGhlIHNhbXBsZSBub25jZQ==\t"} // as no parser leaves it
 	conn := &witness{}
-	_, err = s.Accept(hijackable{ResponseWriter: httptest.NewRecorder(), conn: conn}, r, nil)
+	_, err = s.Accept(hijackable{ResponseWriter: httptest.NewRecorder(), conn: conn}, r, nil, nil)
 	require.NoError(t, err)
 	require.Contains(t, conn.written.String(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")
 }
