@@ -36,6 +36,7 @@ func parseURL(raw string) (*url.URL, error) {
 	case strings.Contains(raw, "#"):
 		return nil, invalid("URL %q: it has a fragment, which RFC 6455 section 3 forbids", show(u))
 	}
+	escapeURL(u)
 	return u, nil
 }
 
