@@ -52,15 +52,18 @@ func (d *dialer) explain(ctx context.Context, resp *http.Response, err error) er
 		return &ResponseError{Response: d.answer, Body: d.body, Err: err}
 	}
 	d.mu.Lock()
-	refusal, begun := d.refusal, d.begun
+	refusal, begun, alpn := d.refusal, d.begun, d.alpn
 	d.mu.Unlock()
 	if refusal != nil {
 		return refusal.error()
 	}
 	if ctx.Err() == nil && !deadlinePassed(ctx, err) {
-		return d.advise(err)
+		return d.advise(err, alpn)
 	}
 	<-ctx.Done()
+	if alpn == "h2" {
+		return fmt.Errorf("%w: %s", Ended(ctx), spokeHTTP2)
+	}
 	if _, own := d.base.(*transport); d.late && begun && !own {
 		return fmt.Errorf("%w: the server has answered, but HTTPClient's Transport %T has not returned; it must not read the body of a 101", Ended(ctx), d.base)
 	}
@@ -75,21 +78,19 @@ func deadlinePassed(ctx context.Context, err error) bool {
 		(errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded))
 }
 
+const spokeHTTP2 = `the TLS handshake chose HTTP/2 ("h2" by ALPN), and a WebSocket handshake needs HTTP/1.1: offer "http/1.1" alone in NextProtos`
+
 // advise says what err means and what to do, where its own text does not.
-func (d *dialer) advise(err error) error {
+func (d *dialer) advise(err error, alpn string) error {
 	text := err.Error()
-	const malformed = "malformed HTTP response "
-	d.mu.Lock()
-	alpn := d.alpn
-	d.mu.Unlock()
 	switch {
 	case alpn == "h2":
-		return &plainError{`the TLS handshake chose HTTP/2 ("h2" by ALPN), and a WebSocket handshake needs HTTP/1.1: offer "http/1.1" alone in NextProtos`, err}
-	case strings.Contains(text, malformed+`"\x00\x00`): // a SETTINGS frame
+		return &plainError{spokeHTTP2, err}
+	case strings.Contains(text, `malformed HTTP response "\x00\x00`): // a SETTINGS frame
 		return &plainError{"the server speaks HTTP/2 alone at this port, and a WebSocket handshake needs HTTP/1.1", err}
-	case strings.Contains(text, malformed+`"\x15\x03`): // an alert
+	case strings.Contains(text, `malformed HTTP response "\x15\x03`): // an alert
 		return &plainError{"the server speaks TLS at this port: dial wss://", err}
-	case strings.Contains(text, malformed):
+	case strings.Contains(text, "malformed HTTP "):
 		return fmt.Errorf("the server does not speak HTTP at this port: %w", err)
 	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(text, "first record does not look like a TLS handshake"):
 		return fmt.Errorf("%w: the server speaks no TLS at this port: dial ws://", err)

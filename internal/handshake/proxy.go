@@ -107,7 +107,7 @@ func (t *transport) connectProxy(proxy *url.URL) (net.Conn, error) {
 		return t.dial(t.ctx, "tcp", addr)
 	}
 	if t.dialTLS != nil {
-		return t.dialTLS(t.ctx, "tcp", addr)
+		return t.usersTLS("tcp", addr)
 	}
 	conn, err := t.dial(t.ctx, "tcp", addr)
 	if err != nil {

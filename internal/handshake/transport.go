@@ -3,6 +3,7 @@ package handshake
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -150,13 +151,32 @@ func (t *transport) connect(ctx context.Context, network, addr string) (net.Conn
 // without a proxy only.
 func (t *transport) connectTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	if !routeOf(ctx).tunnel {
-		return t.dialTLS(t.ctx, network, addr)
+		return t.usersTLS(network, addr)
 	}
 	conn, err := t.connect(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
 	return t.addTLS(conn, addr, t.http.TLSClientConfig.Clone())
+}
+
+// usersTLS calls the user's TLS dialler. HTTP/2 is an error here: a request that is sent
+// on it may never be answered.
+func (t *transport) usersTLS(network, addr string) (net.Conn, error) {
+	conn, err := t.dialTLS(t.ctx, network, addr)
+	secure, ok := conn.(*tls.Conn)
+	if err != nil || !ok {
+		return conn, err
+	}
+	if err := secure.HandshakeContext(t.ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if secure.ConnectionState().NegotiatedProtocol == "h2" {
+		conn.Close()
+		return nil, errors.New(spokeHTTP2)
+	}
+	return conn, nil
 }
 
 // addTLS does the TLS handshake with the server at addr. It owns config.
