@@ -225,6 +225,11 @@ func (d *dialer) RoundTrip(given *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !stop() && resp.StatusCode == http.StatusSwitchingProtocols {
+		d.late = true // and closeTraced has closed it
+		go resp.Body.Close()
+		return nil, Ended(ctx)
+	}
 	d.sent, d.answer = req, resp
 	shown := *resp
 	if resp.StatusCode != http.StatusSwitchingProtocols {
