@@ -43,7 +43,7 @@ func (t *roundTrip) run(base http.RoundTripper, req *http.Request) {
 	defer close(t.done)
 	resp, wanted := t.ask(base, req)
 	switch {
-	case resp == nil || resp.Body == nil:
+	case resp == nil:
 	case !wanted:
 		resp.Body.Close()
 	case resp.StatusCode != http.StatusSwitchingProtocols:
@@ -66,6 +66,9 @@ func (t *roundTrip) ask(base http.RoundTripper, req *http.Request) (resp *http.R
 	resp, err = base.RoundTrip(req)
 	if err == nil && resp == nil {
 		err = errNoResult
+	}
+	if resp != nil && resp.Body == nil {
+		resp.Body = http.NoBody
 	}
 	return resp, false
 }
@@ -93,9 +96,6 @@ func (t *roundTrip) result(ctx context.Context) (resp *http.Response, err error,
 // excerpt waits for the body of a response that is not 101, and returns the beginning
 // of it, or what has come when ctx ends or the body takes too long.
 func (t *roundTrip) excerpt(ctx context.Context, resp *http.Response) []byte {
-	if resp.Body == nil {
-		return nil
-	}
 	limit := time.NewTimer(bodyTime)
 	defer limit.Stop()
 	select {

@@ -149,6 +149,24 @@ func TestRoundTripperThatReturnsNothingIsAnError(t *testing.T) {
 	}
 }
 
+func TestAnswerWithoutABodyIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{101, 403} {
+		_, err := Dial(t.Context(), "ws://example.com/", ClientOptions{HTTPClient: &http.Client{
+			Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				resp, err := readAnswer(req, nil)
+				resp.StatusCode, resp.Body = status, nil
+				return resp, err
+			}),
+		}})
+		if status == 101 {
+			require.ErrorContains(t, err, "a body that cannot be written to")
+		} else {
+			require.ErrorAs(t, err, new(*ResponseError))
+		}
+	}
+}
+
 func TestPanicOfARoundTripperIsTheCallers(t *testing.T) {
 	t.Parallel()
 	require.PanicsWithValue(t, "mine", func() {
