@@ -189,14 +189,13 @@ func TestAnswerOfAProxyIsAResponseError(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s %d", scheme, tc.status), func(t *testing.T) {
 				t.Parallel()
-				p := startProxy(t, nil, tc.answer)
-				if tc.status == 502 {
-					p.answer = func(c net.Conn, req *http.Request) { // whose body ends with the connection
-						_, _ = io.WriteString(c, tc.answer)
-						c.Close()
+				p := badServer(t, func(c net.Conn, _ *http.Request) {
+					_, _ = io.WriteString(c, tc.answer)
+					if tc.status == 502 {
+						c.Close() // which ends the body
 					}
-				}
-				client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(p.url("http"))}}
+				})
+				client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: p.Addr().String()})}}
 				_, err := Dial(t.Context(), scheme+"://server.example", ClientOptions{HTTPClient: client, Timeout: atOnce})
 				var refused *ResponseError
 				require.ErrorAs(t, err, &refused)
