@@ -124,7 +124,9 @@ func (w *blockWriter) writeTokens(t *tokens, lit, dist *code) {
 	out, n := w.out, w.n
 	bits, used := w.bits, w.used
 	for _, token := range t.list {
-		if used > 64-maxBits {
+		// A word more must leave used below 64: a flush shifts by used&56, and would
+		// leave 64 bits where they are.
+		if used >= 64-maxBits {
 			binary.LittleEndian.PutUint64(out[n:], bits)
 			n += int(used >> 3)
 			bits >>= used & 56
