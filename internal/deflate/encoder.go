@@ -1,6 +1,10 @@
 package deflate
 
-import "github.com/klauspost/compress/flate"
+import (
+	"slices"
+
+	"github.com/klauspost/compress/flate"
+)
 
 // An Encoder compresses the messages of one direction. It must not be used concurrently.
 type Encoder struct {
@@ -44,45 +48,61 @@ const pieceSize = 1<<16 - 1
 // If the message would not get smaller, Encode returns dst unchanged and false, and the
 // message does not become part of the window: it must be sent uncompressed.
 func (e *Encoder) Encode(dst, message []byte) (compressed []byte, smaller bool) {
-	w := e.getWriter()
-	defer w.close()
-	w.out = dst
-	w.ResetDict(&w.out, e.window.b)
-	for rest := message; len(rest) > 0; {
-		n := min(len(rest), pieceSize)
-		e.encodePiece(w, rest[:n], n == len(message))
-		rest = rest[n:]
+	if len(message) < e.smallMessage() {
+		compressed = e.encodeSmall(dst, message)
+	} else {
+		compressed = e.encodePieces(dst, message)
 	}
-	if len(w.out)-len(tail)-len(dst) >= len(message) || len(message) == 0 {
+	if len(compressed)-len(tail)-len(dst) >= len(message) || len(message) == 0 {
 		return dst, false
 	}
 	if e.takeover {
 		e.window.add(message)
 	}
-	return w.out[:len(w.out)-len(tail)], true
+	return compressed[:len(compressed)-len(tail)], true
 }
 
 // smallMessage is the size in bytes below which the codec's function without state does
-// better than its writers, which look for no matches below 128.
-const smallMessage = 160
+// better than its writers, which look for no matches below 128. Those of the levels 7 to 9 do.
+func (e *Encoder) smallMessage() int {
+	if e.bits == MaxWindowBits && e.level >= 7 {
+		return 0
+	}
+	return 160
+}
 
-// encodePiece appends a part of a message, or all of it, to w.out, with the tail.
-func (e *Encoder) encodePiece(w *writer, piece []byte, whole bool) {
-	start := len(w.out)
-	if whole && len(piece) < smallMessage {
-		must(flate.StatelessDeflate(&w.out, piece, false, e.window.last(1<<e.bits-len(piece))))
-	} else {
+// encodeSmall appends the compressed form of a small message to dst, with the tail.
+func (e *Encoder) encodeSmall(dst, message []byte) []byte {
+	out := buffer(dst)
+	must(flate.StatelessDeflate(&out, message, false, e.window.last(1<<e.bits-len(message))))
+	return out
+}
+
+// encodePieces appends the compressed form of a message to dst, with the tail. Each piece
+// is an end of its own, at which the codec may be changed.
+func (e *Encoder) encodePieces(dst, message []byte) []byte {
+	w := e.getWriter()
+	defer w.close()
+	w.out = dst
+	w.ResetDict(&w.out, e.window.b)
+	for piece := range slices.Chunk(message, pieceSize) {
+		start := len(w.out)
 		w.write(piece)
+		if len(w.out)-len(tail)-start >= len(piece) {
+			w.out = encodeBytes(w.out[:start], piece)
+		}
 	}
-	if len(w.out)-len(tail)-start < len(piece) {
-		return
-	}
-	// The codec's levels store a piece in which nothing repeats. Samples of sound and of
-	// sensors are such data, and can be compressed byte by byte.
-	h := writerOf(&huffmanPool, func() (*flate.Writer, error) { return flate.NewWriter(nil, flate.HuffmanOnly) })
-	defer h.close()
-	h.out = w.out[:start]
-	h.Reset(&h.out)
-	h.write(piece)
-	w.out = h.out
+	return w.out
+}
+
+// encodeBytes appends the compressed form of a piece in which nothing repeats, with the
+// tail. The codec's levels would store it, but if some bytes are more frequent than
+// others, as in samples of sound and of sensors, it can be compressed byte by byte.
+func encodeBytes(dst, piece []byte) []byte {
+	w := writerOf(&huffmanPool, func() (*flate.Writer, error) { return flate.NewWriter(nil, flate.HuffmanOnly) })
+	defer w.close()
+	w.out = dst
+	w.Reset(&w.out)
+	w.write(piece)
+	return w.out
 }
