@@ -22,6 +22,7 @@ type end[E any] struct {
 
 	theirs    bool // the peer's close frame has come
 	clean     bool // and is the end
+	ours      bool // this side began the end, before anything else had decided it
 	closeSent bool // ours is with the operating system
 	severed   bool // the socket is closed, or is to be without more ado
 	settled   bool // the pumps end the socket in good order: nobody cuts that
@@ -304,7 +305,26 @@ func (p *Pump[E, M]) Shutdown(code int, reason string) {
 
 // Kill ends the connection at once and does not wait. The user's own Close is still
 // due.
-func (p *Pump[E, M]) Kill() { p.cut(errCutNow) }
+func (p *Pump[E, M]) Kill() {
+	p.mu.Lock()
+	p.noteOurs()
+	p.mu.Unlock()
+	p.cut(errCutNow)
+}
+
+// noteOurs notes that this side begins the end. Called with mu held.
+func (p *Pump[E, M]) noteOurs() {
+	if !p.end.decided && p.end.writeErr == nil {
+		p.end.ours = true
+	}
+}
+
+// ClosedLocally reports whether this side began the end of the connection.
+func (p *Pump[E, M]) ClosedLocally() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end.ours
+}
 
 // beginClose starts the user's own Close with what queue does under mu, unless it is
 // not the first.
@@ -315,6 +335,7 @@ func (p *Pump[E, M]) beginClose(queue func()) bool {
 		return false
 	}
 	p.end.userClosed = true
+	p.noteOurs()
 	queue()
 	p.release()
 	p.mu.Unlock()
