@@ -95,13 +95,14 @@ func TestClient_Delay_and_RetryAfter_are_asked_for_reconnections_too(t *testing.
 		c, peer := s.connected(&chanws.ClientOptions{Retry: policy})
 		require.Equal(t, []int{1, 2}, attempts)
 
-		s.refusal, s.refusalHeader = 429, "600"
+		s.set(func() { s.refusal, s.refusalHeader = 429, "600" })
 		time.AfterFunc(5*time.Minute, func() { s.set(func() { s.refusal = 0 }) })
-		s.dials, attempts, errs = nil, nil, nil
+		attempts, errs = nil, nil
 		require.NoError(t, peer.Close(1012, ""))
 		began := time.Now()
 		require.NoError(t, c.WriteTextMessage(t.Context(), "x"))
 		require.Equal(t, 11*time.Minute, time.Since(began))
+		s.conn()
 		require.Equal(t, []int{1, 2}, attempts)
 		require.Equal(t, chanws.Close{Code: 1012}, errs[0])
 		require.ErrorAs(t, errs[1], new(*chanws.HandshakeError))
@@ -132,7 +133,7 @@ func TestClient_reads_with_little_time_reach_a_server_that_takes_more(t *testing
 					require.Less(t, time.Since(began), time.Minute)
 				}
 				require.InDelta(t, 11, time.Since(began).Seconds(), 0.1)
-				require.Len(t, s.dials, 2)
+				require.Equal(t, 2, s.dialled())
 			})
 		})
 	}
@@ -159,7 +160,7 @@ func TestClient_with_handlers_goes_on_while_nobody_reads(t *testing.T) {
 		}
 		require.NoError(t, c.Close(1000, ""))
 		time.Sleep(time.Hour)
-		require.Len(t, s.dials, 6)
+		require.Equal(t, 6, s.dialled())
 	})
 }
 
@@ -209,11 +210,38 @@ func TestClient_a_server_that_accepts_and_closes_for_ever_is_not_hammered(t *tes
 					_ = c.CloseNow()
 					serving.Wait()
 					// 1, 2, 4, 8 and 16 s, then 30 s each.
-					require.InDelta(t, 1+5+119, len(s.dials), 2)
+					require.InDelta(t, 1+5+119, s.dialled(), 2)
 				})
 			})
 		}
 	}
+}
+
+func TestClient_with_handlers_misses_no_end_while_nobody_reads(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			for {
+				select {
+				case peer := <-s.conns:
+					_ = peer.Close(chanws.StatusGoingAway, "")
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+		policy := retry()
+		policy.Factor = -1
+		c, err := s.client(&chanws.ClientOptions{Retry: policy, OnPong: func(*chanws.Client, []byte) {}})
+		require.NoError(t, err)
+		time.Sleep(300*time.Second + time.Second/2)
+		require.Equal(t, 301, s.dialled())
+		_ = c.CloseNow()
+		cancel()
+		serving.Wait()
+	})
 }
 
 func TestClient_whose_policy_has_given_up_about_an_end_begins_anew(t *testing.T) {
@@ -224,11 +252,12 @@ func TestClient_whose_policy_has_given_up_about_an_end_begins_anew(t *testing.T)
 		s.set(func() { s.down = true })
 		s.drop()
 		time.Sleep(time.Hour) // given up while nobody reads
-		require.Len(t, s.dials, 3)
+		require.Equal(t, 3, s.dialled())
 		_, err := c.ReadMessage(t.Context())
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-		require.Len(t, s.dials, 5)
+		require.Equal(t, 5, s.dialled())
 		s.set(func() { s.down = false })
 		require.NoError(t, c.WriteTextMessage(t.Context(), "x"))
+		s.conn()
 	})
 }

@@ -72,22 +72,28 @@ func TestClient_OnConnect_comes_first_on_each_connection(t *testing.T) {
 
 func TestNewClient_returns_OnConnects_error_and_closes(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
-		_, err := s.client(&chanws.ClientOptions{OnConnect: func(context.Context, *chanws.Conn) error { return errRefused }})
+		var peer *chanws.Conn
+		_, err := s.client(&chanws.ClientOptions{OnConnect: func(context.Context, *chanws.Conn) error {
+			peer = s.conn()
+			return errRefused
+		}})
 		require.ErrorIs(t, err, errRefused)
-		_, err = s.conn().Receive(t.Context())
+		_, err = peer.Receive(t.Context())
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-		require.Len(t, s.dials, 1)
+		require.Equal(t, 1, s.dialled())
 	})
 }
 
 func TestClient_an_error_of_OnConnect_counts_as_a_failed_attempt(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		calls := 0
+		var peers []*chanws.Conn
 		var asked []error
 		policy := retry()
 		policy.MaxAttempts = 3
 		policy.Retry = func(err error) bool { asked = append(asked, err); return chanws.DefaultRetry(err) }
 		opts := &chanws.ClientOptions{Retry: policy, OnConnect: func(context.Context, *chanws.Conn) error {
+			peers = append(peers, s.conn())
 			if calls++; calls != 3 {
 				return errRefused
 			}
@@ -97,12 +103,11 @@ func TestClient_an_error_of_OnConnect_counts_as_a_failed_attempt(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []time.Duration{time.Second, 2 * time.Second}, s.delays())
 		require.Len(t, asked, 2)
-		for range 2 {
-			require.ErrorIs(t, asked[0], errRefused)
-			_, err := s.conn().Receive(t.Context())
+		for i := range 2 {
+			require.ErrorIs(t, asked[i], errRefused)
+			_, err := peers[i].Receive(t.Context())
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		}
-		s.conn()
 
 		time.Sleep(time.Hour)
 		s.set(func() { s.dials = nil })
@@ -118,9 +123,12 @@ func TestClient_Retry_decides_about_an_error_of_OnConnect(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		policy := retry()
 		policy.Retry = func(err error) bool { return !errors.Is(err, errRefused) }
-		_, err := s.client(&chanws.ClientOptions{Retry: policy, OnConnect: func(context.Context, *chanws.Conn) error { return errRefused }})
+		_, err := s.client(&chanws.ClientOptions{Retry: policy, OnConnect: func(context.Context, *chanws.Conn) error {
+			s.conn()
+			return errRefused
+		}})
 		require.ErrorIs(t, err, errRefused)
-		require.Len(t, s.dials, 1)
+		require.Equal(t, 1, s.dialled())
 	})
 }
 
@@ -147,7 +155,7 @@ func TestClient_what_the_peer_says_to_OnConnect_counts(t *testing.T) {
 				}})
 				require.ErrorIs(t, err, errRefused)
 				require.Equal(t, code, chanws.CloseStatus(err))
-				require.Len(t, s.dials, attempts)
+				require.Equal(t, attempts, s.dialled())
 				serving.Wait()
 			})
 		})
@@ -232,7 +240,7 @@ func TestClient_Close_ends_a_reconnection_that_is_in_OnConnect(t *testing.T) {
 				_, err := peer.Receive(t.Context())
 				require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 				time.Sleep(time.Hour)
-				require.Len(t, s.dials, 2)
+				require.Equal(t, 2, s.dialled())
 			})
 		})
 	}
@@ -240,10 +248,14 @@ func TestClient_Close_ends_a_reconnection_that_is_in_OnConnect(t *testing.T) {
 
 func TestClient_an_OnConnect_that_panics_leaves_no_connection(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
+		var peer *chanws.Conn
 		require.PanicsWithValue(t, "mine", func() {
-			_, _ = s.client(&chanws.ClientOptions{OnConnect: func(context.Context, *chanws.Conn) error { panic("mine") }})
+			_, _ = s.client(&chanws.ClientOptions{OnConnect: func(context.Context, *chanws.Conn) error {
+				peer = s.conn()
+				panic("mine")
+			}})
 		})
-		_, err := s.conn().Receive(t.Context())
+		_, err := peer.Receive(t.Context())
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	})
 }

@@ -89,9 +89,11 @@ func (c *Client) runReconnect(r *reconnect, lost *session, loss error) {
 	default:
 		r.err = fmt.Errorf("%w; then %w", loss, err)
 	}
-	c.mu.Lock()
-	c.reconnecting = nil
-	c.mu.Unlock()
+	if r.err != nil {
+		c.mu.Lock()
+		c.reconnecting = nil
+		c.mu.Unlock()
+	}
 	close(r.done)
 }
 
@@ -164,6 +166,7 @@ func (c *Client) replace(conn *Conn) bool {
 	s := c.newSession(conn)
 	c.current.next = s
 	c.current = s
+	c.reconnecting = nil // whoever finds s ended needs another one
 	drained := c.drainLost()
 	c.mu.Unlock()
 	s.start(c)

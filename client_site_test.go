@@ -139,6 +139,13 @@ func (s *site) drop() {
 	s.ends[len(s.ends)-1].(interface{ Drop() }).Drop()
 }
 
+// dialled is how many dials there were.
+func (s *site) dialled() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.dials)
+}
+
 // delays are the times between the dials.
 func (s *site) delays() []time.Duration {
 	s.mu.Lock()

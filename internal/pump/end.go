@@ -262,7 +262,7 @@ func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error {
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(over)
-		p.cut(fmt.Errorf("chanws: close: %w", context.Cause(ctx)))
+		p.cutLocally(fmt.Errorf("chanws: close: %w", context.Cause(ctx)))
 	})
 	defer func() {
 		if !stop() {
@@ -305,11 +305,14 @@ func (p *Pump[E, M]) Shutdown(code int, reason string) {
 
 // Kill ends the connection at once and does not wait. The user's own Close is still
 // due.
-func (p *Pump[E, M]) Kill() {
+func (p *Pump[E, M]) Kill() { p.cutLocally(errCutNow) }
+
+// cutLocally is cut by this side's choice.
+func (p *Pump[E, M]) cutLocally(err error) {
 	p.mu.Lock()
 	p.noteOurs()
 	p.mu.Unlock()
-	p.cut(errCutNow)
+	p.cut(err)
 }
 
 // noteOurs notes that this side begins the end. Called with mu held.
