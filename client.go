@@ -69,15 +69,16 @@ type ClientOptions struct {
 	OnPing, OnPong func(*Client, []byte)
 
 	// OnConnect is called with each new connection, the first one included, before a
-	// read or write of the client uses it: a program logs in and subscribes here, also
-	// again. It may write to c and receive from it; what it receives is not read again.
+	// read or write of the client uses it. This is the place to log in and to subscribe.
+	// It may write to c and receive from it; an event that it receives reaches no read.
 	//
-	// An error closes c and counts as a failed attempt: Retry's policy is asked about it,
-	// and about the end of c if c has ended meanwhile. Without Retry, NewClient returns
-	// it. ctx ends with the connection, with NewClient's context, and with Close and
-	// CloseNow; when it ends, c is closed. It has no deadline of its own.
+	// An error closes c and counts as a failed attempt. RedialPolicy.Retry is asked about
+	// it; if c had ended by then, otherwise than by this side, the error that Retry gets
+	// matches the end of c too. Without Retry, NewClient returns the error.
 	//
-	// OnConnect must not call the client's reads and writes: they wait for it. Default
+	// ctx ends with the connection, and with the context of NewClient while that runs, or
+	// later with Close and CloseNow; then c is closed. ctx has no deadline of its own.
+	// OnConnect must not call the client's reads and writes, which wait for it. Default
 	// none.
 	OnConnect func(ctx context.Context, c *Conn) error
 

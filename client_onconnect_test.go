@@ -280,3 +280,28 @@ func TestClient_a_connection_that_ends_right_after_OnConnect_is_an_end_like_any_
 		require.NotErrorIs(t, c.CloseNow(), net.ErrClosed)
 	})
 }
+
+// A client that subscribes on every connection, also after its server was restarted.
+func ExampleClientOptions_onConnect() {
+	server := echoServer(true) // closes after each text
+	defer server.Close()
+	ctx := context.Background()
+	c, err := chanws.NewClient(ctx, server.URL, &chanws.ClientOptions{
+		Retry: &chanws.RedialPolicy{Interval: time.Millisecond},
+		OnConnect: func(ctx context.Context, c *chanws.Conn) error {
+			return c.Write(ctx, chanws.Text("subscribe"))
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close(chanws.StatusNormalClosure, "")
+	for range 2 {
+		text, err := c.ReadTextMessage(ctx)
+		fmt.Println(text, err)
+	}
+	// Output:
+	// subscribe <nil>
+	// subscribe <nil>
+}
