@@ -101,8 +101,8 @@ type ServiceConfig struct {
 type ClientConfig struct {
 	chanws.DialOptions
 
-	// Retry makes the client connect again when its connection is lost; nil: it does
-	// not. See [NewAsyncClient].
+	// Retry makes the client connect again when its connection has ended, as far as the
+	// policy says so; nil: it does not. See [NewAsyncClient].
 	Retry *chanws.RedialPolicy
 	// Validate is as in [ServiceConfig].
 	Validate func(any) error
