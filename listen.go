@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -213,14 +212,15 @@ func (l *Listener) Addr() net.Addr { return l.net.Addr() }
 // port, such as a Unix socket, has the host "localhost"; to dial it, use
 // [DialOptions.HTTPClient] with a Transport whose DialContext connects to Addr.
 func (l *Listener) URL() string {
-	u := url.URL{Scheme: "ws", Host: l.Addr().String(), Path: l.path}
+	u := url.URL{Scheme: "ws", Host: "localhost", Path: l.path}
 	if l.secure {
 		u.Scheme = "wss"
 	}
-	if tcp, ok := l.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		u.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
-	} else if _, _, err := net.SplitHostPort(u.Host); err != nil {
-		u.Host = "localhost"
+	if host, port, err := net.SplitHostPort(l.Addr().String()); err == nil {
+		if host == "" || net.ParseIP(host).IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		u.Host = net.JoinHostPort(host, port)
 	}
 	return u.String()
 }

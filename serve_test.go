@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -67,11 +66,6 @@ func listenInherited(t testing.TB) net.Listener {
 // A prefixListener reads a line ahead of everything else, like the PROXY protocol, and
 // makes it the remote address.
 type prefixListener struct{ net.Listener }
-
-type prefixConn struct {
-	net.Conn
-	in *bufio.Reader
-}
 
 type lineAddr string
 
@@ -137,7 +131,7 @@ func serveCases() map[string]struct {
 		"PROXY protocol": {func(t testing.TB) net.Listener { return prefixListener{listenTCP(t)} },
 			"192.0.2.7:4711\n", "ws://127.0.0.1:"},
 		"connections that are no map keys": {func(t testing.TB) net.Listener { return valueListener{listenTCP(t)} }, "", "ws://127.0.0.1:"},
-		"TLS": {func(t testing.TB) net.Listener { return tls.NewListener(listenTCP(t), testTLS(t)) }, "", "wss://127.0.0.1:"},
+		"TLS":                              {func(t testing.TB) net.Listener { return tls.NewListener(listenTCP(t), testTLS(t)) }, "", "wss://127.0.0.1:"},
 	}
 }
 
@@ -284,5 +278,3 @@ func TestListenerWhoseConnectionsAreReceivedInTimeLogsNothing(t *testing.T) {
 		require.Empty(t, log.String())
 	})
 }
-
-var errNoMore = errors.New("no more")
