@@ -49,6 +49,7 @@ func TestShutdownOfAGroupServesWhatWasReceivedAndWaitsForTheLastCallback(t *test
 			return nil
 		},
 	})
+	_, other := hostInGroup(t, &g, echoing)
 	c := dialURL(t, url)
 	c.Send <- chanws.Text("a")
 	c.Send <- chanws.Text("b")
@@ -58,13 +59,20 @@ func TestShutdownOfAGroupServesWhatWasReceivedAndWaitsForTheLastCallback(t *test
 	stopped := make(chan error, 1)
 	server.Config.RegisterOnShutdown(func() { stopped <- g.Shutdown(context.Background()) })
 	require.NoError(t, server.Config.Shutdown(t.Context()))
-	eventually(t, func() bool { return errors.Is(g.Shutdown(ended(t)), context.Canceled) }) // the first has begun
+	eventually(t, func() bool {
+		early, err := chanws.Dial(t.Context(), other, nil)
+		if err == nil {
+			early.CloseNow()
+		}
+		var refused *chanws.HandshakeError
+		return errors.As(err, &refused) && refused.StatusCode == 503
+	})
 	close(release)
 	expect(t, c, chanws.Text("a"), chanws.Text("b"), chanws.Close{Code: 1001, Reason: "server is shutting down"})
 	require.EqualValues(t, 1001, receive(t, closing))
 	require.Empty(t, stopped, "OnClose still runs")
-	require.Empty(t, slices.Collect(g.Conns()), "but the connection is not alive")
-	require.Equal(t, 1, g.Len())
+	eventually(t, func() bool { return g.Len() == 1 }) // those from before the 503 have left
+	require.Empty(t, slices.Collect(g.Conns()), "its connection is not alive")
 	close(finish)
 	require.NoError(t, receive(t, stopped))
 	require.Zero(t, g.Len())
