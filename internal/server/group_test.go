@@ -111,6 +111,26 @@ func TestSeatReservesInAllGroupsOrNone(t *testing.T) {
 	require.NoError(t, open.Shutdown(t.Context()), "nothing is reserved")
 }
 
+func TestSeatLeavesTheFirstGroupLast(t *testing.T) {
+	t.Parallel()
+	var first, second Group
+	m, seat := new(fakeMember), new(Seat)
+	seat.Add(&first)
+	seat.Add(&second)
+	require.True(t, seat.Reserve())
+	seat.Join(m)
+	first.mu.Lock()
+	left := make(chan struct{})
+	go func() {
+		seat.Leave(m)
+		close(left)
+	}()
+	require.Eventually(t, func() bool { return second.Len() == 0 }, 10*time.Second, time.Millisecond, "before it can leave the first")
+	first.mu.Unlock()
+	<-left
+	require.Zero(t, first.Len())
+}
+
 func TestSeatIsForOneUpgrade(t *testing.T) {
 	t.Parallel()
 	require.Nil(t, SeatOf(t.Context()))

@@ -72,9 +72,10 @@ func (s *Seat) Join(m Member) {
 	}
 }
 
-// Leave ends the membership of m in all groups.
+// Leave ends the membership of m in all groups, in a Server's last: when its Shutdown
+// returns, m has left the users' groups too.
 func (s *Seat) Leave(m Member) {
-	for _, g := range s.groups {
+	for _, g := range slices.Backward(s.groups) {
 		g.leave(m)
 	}
 }
