@@ -12,7 +12,7 @@ import (
 )
 
 // A Conn is a WebSocket connection: events come out of [Conn.Events], messages go
-// into [Conn.Send]. [Dial], [Upgrade], [Listener] and package wstest make them.
+// into [Conn.Send]. [Dial], [Upgrade], [Listener], [NewConn] and package wstest make them.
 //
 // All methods, and sends on Send, are safe for any number of goroutines; a
 // message is never interleaved with another. What one goroutine does with Send,
@@ -166,7 +166,7 @@ func (c *Conn) Subprotocol() string { return c.subprotocol }
 func (c *Conn) Request() *http.Request { return c.request }
 
 // Response is the server's answer to the upgrade request, with all its headers. On
-// the server it is nil.
+// the server it is nil, and after [NewConn].
 func (c *Conn) Response() *http.Response { return c.response }
 
 // LocalAddr is the address of this end of the connection.

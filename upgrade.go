@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/chanws/chanws/internal/handshake"
+	"github.com/chanws/chanws/internal/server"
 )
 
 // UpgradeOptions are the settings of [Upgrade]. A zero field is the default that
@@ -58,6 +59,10 @@ type UpgradeOptions struct {
 	// leave in the request, by *r = *r.WithContext(ctx): [Conn.Context] keeps the
 	// values, and [Conn.Request] the request.
 	Authorize func(*http.Request) error
+
+	// Group is the group that the connection belongs to. Once the group's Shutdown or
+	// Close has begun, the answer is 503. Default: none.
+	Group *Group
 }
 
 // An HTTPError is an answer that refuses an upgrade: returned by
@@ -106,7 +111,15 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *UpgradeOptions) (*Con
 		handshake.Refuse(w, handshake.Refusal{StatusCode: http.StatusInternalServerError})
 		return nil, err
 	}
-	return u.upgrade(w, r, nil)
+	if seat := server.SeatOf(r.Context()); seat != nil {
+		return u.upgrade(w, r, seat, nil)
+	}
+	seat := new(server.Seat)
+	c, err := u.upgrade(w, r, seat, nil)
+	if err == nil && u.group != nil {
+		c.join(seat)
+	}
+	return c, err
 }
 
 // An upgrader is UpgradeOptions, checked.
@@ -114,6 +127,7 @@ type upgrader struct {
 	server    *handshake.Server
 	settings  *settings
 	authorize func(*http.Request) error
+	group     *Group // or nil
 }
 
 // newUpgrader checks o; its errors name the field of the struct owner.
@@ -132,20 +146,43 @@ func newUpgrader(o *UpgradeOptions, owner string) (*upgrader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("chanws: %s.%w", owner, err)
 	}
-	return &upgrader{server: server, settings: set, authorize: o.Authorize}, nil
+	return &upgrader{server: server, settings: set, authorize: o.Authorize, group: o.Group}, nil
 }
 
-// upgrade does the handshake of r. admit, which may be nil, has the last word
-// before the 101.
-func (u *upgrader) upgrade(w http.ResponseWriter, r *http.Request, admit func() error) (*Conn, error) {
+// upgrade does the handshake of r. admit, which may be nil, is called after Authorize.
+// The groups of seat and u's own have the last word before the 101; the caller has to
+// join them.
+func (u *upgrader) upgrade(w http.ResponseWriter, r *http.Request, seat *server.Seat, admit func() error) (c *Conn, err error) {
+	if u.group != nil {
+		seat.Add(&u.group.server)
+	}
+	reserved := false
+	defer func() {
+		if reserved && c == nil {
+			seat.Cancel()
+		}
+	}()
 	stream, err := u.server.Accept(w, r, func(r *http.Request) error {
+		if seat.Closing() {
+			return server.ShuttingDown()
+		}
 		if u.authorize != nil {
 			if err := u.authorize(r); err != nil {
 				return refusalBy(err, "Authorize")
 			}
 		}
 		return nil
-	}, admit)
+	}, func() error {
+		if admit != nil {
+			if err := admit(); err != nil {
+				return err
+			}
+		}
+		if reserved = seat.Reserve(); !reserved {
+			return server.ShuttingDown()
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, upgradeError(err)
 	}

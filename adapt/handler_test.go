@@ -45,8 +45,8 @@ func TestAnUpgradeFuncRefuses(t *testing.T) {
 		{"with 500 for a status that refuses nothing", refusing(&adapt.UpgradeError{StatusCode: 200}), 500, "Internal Server Error\n"},
 		{"with 500 for a panic", func(*http.Request) (*adapt.Service, error) { panic("secret") }, 500, "Internal Server Error\n"},
 		{"with 401 for a panic that says so", func(*http.Request) (*adapt.Service, error) { panic(&adapt.AuthnError{}) }, 401, "Unauthorized\n"},
-		{"with 500 for a nil service", shared(nil), 500, "Internal Server Error\n"},
-		{"with 500 for a service that cannot work", shared(&adapt.Service{Dispatch: &adapt.Dispatch{}}), 500, "Internal Server Error\n"},
+		{"with 500 for a nil service", shared(nil), 500, "adapt: invalid service: it is nil\n"},
+		{"with 500 for a service that cannot work", shared(&adapt.Service{Dispatch: &adapt.Dispatch{}}), 500, "adapt: invalid service: Dispatch: no Key\n"},
 		{"with 500 for a nil UpgradeError", refusing((*adapt.UpgradeError)(nil)), 500, "Internal Server Error\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -131,18 +131,21 @@ func TestErrorsOfSelectSubprotocolAreAnsweredAsThoseOfAuthorize(t *testing.T) {
 	}
 }
 
-func TestAHandlerThatCannotWorkAnswers500(t *testing.T) {
+func TestAHandlerThatCannotWorkAnswers500AndSaysWhy(t *testing.T) {
 	for _, h := range []struct {
-		up  adapt.UpgradeFunc
-		cfg *adapt.ServiceConfig
+		up   adapt.UpgradeFunc
+		cfg  *adapt.ServiceConfig
+		body string
 	}{
-		{nil, nil},
-		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{MaxMessageSize: -2}}},
-		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{CompressionLevel: 10}}},
-		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a b"}}},
-		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a"}, SelectSubprotocol: func(*http.Request, []string) (string, error) { return "a", nil }}},
+		{nil, nil, "UpgradeFunc is nil"},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{MaxMessageSize: -2}}, "MaxMessageSize"},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{CompressionLevel: 10}}, "CompressionLevel"},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a b"}}, "Subprotocols"},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a"}, SelectSubprotocol: func(*http.Request, []string) (string, error) { return "a", nil }}, "SelectSubprotocol"},
 	} {
-		require.Equal(t, 500, refused(t, h.up, h.cfg, nil).StatusCode)
+		answer := refused(t, h.up, h.cfg, nil)
+		require.Equal(t, 500, answer.StatusCode)
+		require.Contains(t, string(answer.Body), h.body)
 	}
 }
 

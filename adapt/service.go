@@ -64,7 +64,9 @@ type Service struct {
 // To refuse, it returns an error: a *[UpgradeError] chooses the answer, an
 // *[AuthnError] is 401, an *[AuthzError] 403, and any other error is 400 with its
 // text as body. A panic is 500 without a text, or what an error of those kinds says
-// when that was the value; so is a nil service, and one that cannot work.
+// when that was the value. A nil service, and one that cannot work, is 500 with the
+// text of [Service.Validate]'s error as body, because without a Logger nobody else
+// reports the mistake.
 type UpgradeFunc func(*http.Request) (*Service, error)
 
 // ServiceConfig is the settings of a service. A nil pointer and zero fields are the
@@ -93,6 +95,10 @@ type ServiceConfig struct {
 	// has decoded. Its error keeps the value from the handler and reaches OnError as
 	// a *[chanws.ValidationError]; the connection stays open. Default none.
 	Validate func(any) error
+	// Group is a group that the connections belong to, besides that of their
+	// [Listener]. Its Shutdown does for them what [Listener.GracefulStop] does.
+	// Default: none.
+	Group *chanws.Group
 }
 
 // ClientConfig is the settings of a client. A nil pointer and zero fields are the
@@ -137,6 +143,7 @@ func (cfg *ServiceConfig) upgradeOptions() chanws.UpgradeOptions {
 		Subprotocols:      cfg.Subprotocols,
 		SelectSubprotocol: cfg.SelectSubprotocol,
 		Origins:           cfg.Origins,
+		Group:             cfg.Group,
 	}
 }
 

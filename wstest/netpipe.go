@@ -38,13 +38,19 @@ func NetPipe(t testing.TB) (a, b net.Conn) {
 }
 
 func newPipe(t testing.TB) (client, server *conn) {
-	there, back := newStream(), newStream()
-	client = &conn{in: back, out: there, local: clientAddr, remote: serverAddr}
-	server = &conn{in: there, out: back, local: serverAddr, remote: clientAddr}
+	client, server = pair()
 	t.Cleanup(func() {
 		client.Close()
 		server.Close()
 	})
+	return client, server
+}
+
+// pair returns the two ends of a pipe.
+func pair() (client, server *conn) {
+	there, back := newStream(), newStream()
+	client = &conn{in: back, out: there, local: clientAddr, remote: serverAddr}
+	server = &conn{in: there, out: back, local: serverAddr, remote: clientAddr}
 	return client, server
 }
 

@@ -159,6 +159,7 @@ func (p *Pump[E, M]) publish() {
 		p.end.published = true
 		p.tellClosing()
 		err, then := p.end.err(), p.end.then
+		p.end.then = nil // it may hold on to whatever holds the Pump
 		p.clocks.stop()
 		if p.outbox.done {
 			p.failEntries(err)

@@ -1,4 +1,4 @@
-package chanws
+package server
 
 import (
 	"context"
@@ -8,24 +8,25 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 )
 
-// newServer gives the HTTP/1.1 server below a listener.
-func (l *Listener) newServer(opts *ListenOptions) *http.Server {
+// newHTTP returns the HTTP/1.1 server below a Server.
+func (s *Server) newHTTP() *http.Server {
 	server := &http.Server{
-		Handler:                      http.HandlerFunc(l.serveHTTP),
+		Handler:                      http.HandlerFunc(s.serveHTTP),
 		DisableGeneralOptionsHandler: true,
-		TLSConfig:                    withoutHTTP2(opts.TLSConfig),
+		TLSConfig:                    withoutHTTP2(s.config.TLS),
 		TLSNextProto:                 map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		Protocols:                    new(http.Protocols),
-		ReadHeaderTimeout:            l.timeout, // net/http takes it for TLS too
-		MaxHeaderBytes:               64 << 10,  // cookies of a browser: some 4 KiB each, rarely more than a few
-		BaseContext:                  func(net.Listener) context.Context { return l.ctx },
-		ConnContext:                  l.arrived,
-		ConnState:                    l.connState,
-		ErrorLog:                     log.New(serverLog{l.logger}, "", 0),
+		ReadHeaderTimeout:            s.config.HandshakeTimeout, // net/http takes it for TLS too
+		MaxHeaderBytes:               s.config.MaxHeaderBytes,
+		BaseContext:                  func(net.Listener) context.Context { return s.ctx },
+		ConnContext:                  s.arrived,
+		ConnState:                    s.connState,
+		ErrorLog:                     log.New(serverLog{s.config.Logger}, "", 0),
 	}
 	server.Protocols.SetHTTP1(true)
 	return server
@@ -75,8 +76,15 @@ func (p persistentListener) Accept() (net.Conn, error) {
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		err = passingError{err}
 	}
+	if c != nil && !reflect.ValueOf(c).Comparable() {
+		c = &comparableConn{c}
+	}
 	return c, err
 }
+
+// A comparableConn makes a key of a connection that cannot be one, such as a struct
+// with a slice in it.
+type comparableConn struct{ net.Conn }
 
 type passingError struct{ error }
 
