@@ -295,7 +295,7 @@ func TestInvalidUpgradeOptionIs500AndNamed(t *testing.T) {
 		want string
 		opts UpgradeOptions
 	}{
-		{"chanws: Options.EventBuffer", UpgradeOptions{Options: Options{EventBuffer: -1}}},
+		{"chanws: invalid Options.EventBuffer -1", UpgradeOptions{Options: Options{EventBuffer: -1}}},
 		{"chanws: UpgradeOptions.Subprotocols[0]", UpgradeOptions{Subprotocols: []string{""}}},
 		{"chanws: UpgradeOptions.Origins[0]", UpgradeOptions{Origins: []string{""}}},
 		{`chanws: UpgradeOptions.Header "Upgrade"`, UpgradeOptions{Header: http.Header{"Upgrade": {"a"}}}},

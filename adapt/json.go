@@ -111,7 +111,7 @@ func decode(m chanws.Message, in any) error {
 func encode(v any) (chanws.Message, error) {
 	switch v := v.(type) {
 	case nil:
-		return nil, fmt.Errorf("%w: nil", chanws.ErrInvalidMessage)
+		return nil, fmt.Errorf("%w: nil: want a string, bytes, a chanws.Message, or a value for JSON", chanws.ErrInvalidMessage)
 	case chanws.Message:
 		return v, nil
 	case string:

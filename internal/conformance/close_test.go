@@ -122,7 +122,7 @@ func TestCloseHandshakes(t *testing.T) {
 		{"a reserved opcode", opcode(3), 1002, "reserved opcode 0x3"},
 		{"text that is not UTF-8", text("\xff"), 1007, notUTF8},
 		{"a close with a code that must not be there", closing(1005, ""), 1002, "close code 1005 must not be on the wire"},
-		{"a message that is too big", blob("").claiming(1 << 30), 1009, "message of more than 1048576 bytes"},
+		{"a message that is too big", blob("").claiming(1 << 30), 1009, "message of 1073741824 bytes, more than Options.MaxMessageSize 1048576"},
 	} {
 		table = append(table, exchange{
 			name: "the peer answers our close with " + breach.name, section: "7.1.7", options: forEver,
