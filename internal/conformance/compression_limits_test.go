@@ -26,7 +26,9 @@ func packedByFlate(level int, parts ...string) string {
 // about what it is when decompressed, that of a frame about the wire.
 func TestLimitsOfCompressedMessages(t *testing.T) {
 	bomb := packedByFlate(9, string(make([]byte, 4<<20)))
-	tooBig := func(n int) string { return fmt.Sprintf("decompressed message of more than Options.MaxMessageSize %d bytes", n) }
+	tooBig := func(n int) string {
+		return fmt.Sprintf("decompressed message of more than Options.MaxMessageSize %d bytes", n)
+	}
 	playCompressed(t, func(m mode) []exchange {
 		var table []exchange
 		add := func(name string, options chanws.Options, reason string, says []wire, sees ...chanws.Event) {
