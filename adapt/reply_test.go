@@ -244,7 +244,7 @@ func TestAWriteAfterTheOwnCloseReachesOnError(t *testing.T) {
 		s := serve(t, svc, chanws.Options{})
 		s.Send <- chanws.Text("a")
 		require.NoError(t, <-s.served)
-		require.Equal(t, []string{"open", "error adapt: write text message: close frame already sent", "close 1001 "}, r.all())
+		require.Equal(t, []string{"open", "error adapt: write text message: this side has already closed the connection", "close 1001 "}, r.all())
 	})
 }
 

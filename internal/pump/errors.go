@@ -90,7 +90,7 @@ func networkError(operation string, err error) error {
 // option that set it.
 func (p *Pump[E, M]) writeError(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("chanws: write: the peer did not take what was written within Options.WriteTimeout %v: %w", p.opts.WriteTimeout, err)
+		return fmt.Errorf("chanws: write: the peer took no byte within Options.WriteTimeout %v: %w", p.opts.WriteTimeout, err)
 	}
 	return networkError("write", err)
 }
