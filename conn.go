@@ -64,7 +64,7 @@ func (c *Conn) Events() <-chan Event { return c.pump.Events() }
 // Receive returns ctx's error and the connection lives on.
 func (c *Conn) Receive(ctx context.Context) (Event, error) {
 	if ctx == nil {
-		return nil, pump.ErrNilContext
+		return nil, errNilContext
 	}
 	var ev Event
 	var ok bool

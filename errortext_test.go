@@ -258,6 +258,24 @@ func TestANilContextIsAnErrorNotAPanic(t *testing.T) {
 	peer.expect(frame.Text, "alive")
 }
 
+func TestClient_a_nil_context_is_an_error_not_a_panic(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		var none context.Context
+		for _, policy := range []*chanws.RedialPolicy{nil, {}} {
+			c, _ := s.connected(&chanws.ClientOptions{Retry: policy})
+			const want = "chanws: nil context: want context.Background() or another"
+			_, err := c.ReadMessage(none)
+			require.EqualError(t, err, want)
+			_, err = chanws.ReadJSON[string](none, c)
+			require.EqualError(t, err, want)
+			require.EqualError(t, c.WriteTextMessage(none, "x"), want)
+			require.EqualError(t, chanws.WriteJSON(none, c, "x"), want)
+			require.EqualError(t, c.Ping(none, nil), want)
+			require.True(t, c.IsOpen())
+		}
+	})
+}
+
 func TestACloseSaysWhatTheOtherSideCanDo(t *testing.T) {
 	t.Parallel()
 	for want, end := range map[string]chanws.Close{

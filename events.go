@@ -180,4 +180,6 @@ var (
 	// ErrOverflow is matched by the error for an event that found the event
 	// channel full; see [Options.Overflow] and [Options.OnDrop].
 	ErrOverflow = pump.ErrOverflow
+
+	errNilContext = pump.ErrNilContext
 )

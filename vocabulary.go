@@ -40,7 +40,7 @@ func outgoing(m Message) pump.Outgoing {
 	case nil:
 		return pump.Outgoing{Invalid: "nil: want Text, Binary, Ping, Pong or Close"}
 	}
-	return pump.Outgoing{Invalid: fmt.Sprintf("%T is no message type", m)}
+	return pump.Outgoing{Invalid: fmt.Sprintf("%T is no message type: want Text, Binary, Ping, Pong or Close", m)}
 }
 
 // publicError gives an error of the pumps as the user is to see it: a breach by the

@@ -94,7 +94,7 @@ func TestWhatCannotBeSentIsRefusedAndNothingIsHarmed(t *testing.T) {
 		want string
 	}{
 		{nil, "nil: want Text, Binary, Ping, Pong or Close"},
-		{(*chanws.Ping)(nil), "*chanws.Ping is no message type"},
+		{(*chanws.Ping)(nil), "*chanws.Ping is no message type: want Text, Binary, Ping, Pong or Close"},
 		{chanws.Text("a\xff"), "text is not valid UTF-8: 0xff at byte 1; want a binary message for other bytes"},
 		{chanws.Ping(make([]byte, 126)), "ping of 126 bytes: want at most 125"},
 		{chanws.Pong(make([]byte, 126)), "pong of 126 bytes: want at most 125"},

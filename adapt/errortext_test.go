@@ -53,14 +53,21 @@ func TestAWriteThatIsRefusedSaysWhy(t *testing.T) {
 		"write message: invalid message: text is not valid UTF-8: 0x80 at byte 0; want a binary message for other bytes":      func(c *adapt.Caller) error { return c.WriteMessage(chanws.Text("\x80")) },
 		"write message: invalid message: nil: want a string, bytes, a chanws.Message, or a value for JSON":                    func(c *adapt.Caller) error { return c.WriteMessage(nil) },
 		"write message: invalid message: encode chan int: json: unsupported type: chan int":                                   func(c *adapt.Caller) error { return c.WriteMessage(make(chan int)) },
-		"ping: invalid message: ping of 200 bytes: want at most 125":                                                          func(c *adapt.Caller) error { return c.Ping(make([]byte, 200)) },
-		"pong: invalid message: pong of 126 bytes: want at most 125":                                                          func(c *adapt.Caller) error { return c.Pong(make([]byte, 126)) },
-		"close: invalid message: close code 42" + codes:                                                                       func(c *adapt.Caller) error { return c.Close(42, "") },
-		"close: invalid message: close code 1006" + codes:                                                                     func(c *adapt.Caller) error { return c.CloseTimeout(1006, "", 0) },
-		"write message: invalid message: close code 5000" + codes:                                                             func(c *adapt.Caller) error { return c.WriteMessage(chanws.Close{Code: 5000}) },
-		"close: invalid message: close reason of 200 bytes: want at most 123":                                                 func(c *adapt.Caller) error { return c.Close(1000, strings.Repeat("r", 200)) },
-		`close: invalid message: close reason "bye" without a close code: want 1000 for a normal closure`:                     func(c *adapt.Caller) error { return c.Close(0, "bye") },
-		"close: invalid timeout: -5s: want 0 or more, or -1 to wait without limit":                                            func(c *adapt.Caller) error { return c.CloseTimeout(1000, "", -5*time.Second) },
+		"write message: invalid message: *chanws.Text is no message type: want chanws.Text, Binary, Ping, Pong or Close": func(c *adapt.Caller) error {
+			text := chanws.Text("text")
+			return c.WriteMessage(&text)
+		},
+		"write message: invalid message: *chanws.Close is no message type: want chanws.Text, Binary, Ping, Pong or Close": func(c *adapt.Caller) error {
+			return c.WriteMessage(&chanws.Close{Code: 1000})
+		},
+		"ping: invalid message: ping of 200 bytes: want at most 125":                                      func(c *adapt.Caller) error { return c.Ping(make([]byte, 200)) },
+		"pong: invalid message: pong of 126 bytes: want at most 125":                                      func(c *adapt.Caller) error { return c.Pong(make([]byte, 126)) },
+		"close: invalid message: close code 42" + codes:                                                   func(c *adapt.Caller) error { return c.Close(42, "") },
+		"close: invalid message: close code 1006" + codes:                                                 func(c *adapt.Caller) error { return c.CloseTimeout(1006, "", 0) },
+		"write message: invalid message: close code 5000" + codes:                                         func(c *adapt.Caller) error { return c.WriteMessage(chanws.Close{Code: 5000}) },
+		"close: invalid message: close reason of 200 bytes: want at most 123":                             func(c *adapt.Caller) error { return c.Close(1000, strings.Repeat("r", 200)) },
+		`close: invalid message: close reason "bye" without a close code: want 1000 for a normal closure`: func(c *adapt.Caller) error { return c.Close(0, "bye") },
+		"close: invalid timeout: -5s: want 0 or more, or -1 to wait without limit":                        func(c *adapt.Caller) error { return c.CloseTimeout(1000, "", -5*time.Second) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c, _, served := mute(t, chanws.Options{})

@@ -145,6 +145,9 @@ func checkMessage(m chanws.Message) error {
 		return invalid(frame.CheckControl(frame.Ping, len(m)))
 	case chanws.Pong:
 		return invalid(frame.CheckControl(frame.Pong, len(m)))
+	case chanws.Binary:
+	default: // a pointer has the methods of what it points to
+		return invalid(fmt.Errorf("%T is no message type: want chanws.Text, Binary, Ping, Pong or Close", m))
 	}
 	return nil
 }
