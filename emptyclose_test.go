@@ -111,6 +111,7 @@ func TestAClientMayCloseWithoutACode(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		c, peer := s.connected(nil)
 		require.NoError(t, c.Close(0, ""))
+		<-peer.Done()
 		require.Equal(t, chanws.Close{Code: chanws.StatusNoStatusRcvd}, peer.Err())
 	})
 }

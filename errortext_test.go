@@ -106,10 +106,10 @@ func TestTheLargestLimitsHaveRoomInACloseFrame(t *testing.T) {
 		peer.expectClose(1009, "message of at least 9223372036854775809 bytes, more than Options.MaxMessageSize 9223372036854775806")
 	})
 	synctest.Test(t, func(t *testing.T) {
-		conn, peer := rawPair(t, chanws.Options{PingInterval: 1_000_000*time.Hour - 1, PongTimeout: 1_000_000*time.Hour - 1})
+		conn, peer := rawPair(t, chanws.Options{PingInterval: 1_000_000*time.Hour - 1, PongTimeout: 999_999*time.Hour - 1})
 		<-conn.Done()
 		require.Equal(t, frame.Ping, peer.next().Opcode)
-		peer.expectClose(1011, "keepalive: no pong within Options.PongTimeout 999999h59m59.999999999s (Options.PingInterval 999999h59m59.999999999s)")
+		peer.expectClose(1011, "keepalive: no pong within Options.PongTimeout 999998h59m59.999999999s (Options.PingInterval 999999h59m59.999999999s)")
 	})
 }
 

@@ -163,7 +163,8 @@ func TestAnErrorOfTheConnectionIsFoundInThatOfTheCaller(t *testing.T) {
 		err := c.CloseTimeout(1000, "", 50*time.Millisecond)
 		var closure *adapt.ClosureError
 		require.True(t, errors.As(err, &closure))
-		require.EqualError(t, err, "adapt: close: chanws: no answer to the close frame within CloseTimeout 50ms: i/o timeout")
+		// The connection's own timer and that of the call expire at the same time.
+		require.Regexp(t, "^adapt: close: chanws: .*no answer to the close frame within (CloseTimeout )?50ms: i/o timeout$", err.Error())
 		<-served
 	})
 }
