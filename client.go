@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/chanws/chanws/internal/frame"
 )
@@ -116,9 +115,9 @@ type UnexpectedMessageError struct {
 	Message Message // [Text] or [Binary]
 }
 
-// Error tells the kind of the message.
+// Error returns the kind and the size of the message, and where it is.
 func (e *UnexpectedMessageError) Error() string {
-	return "chanws: unexpected " + describe(e.Message)
+	return fmt.Sprintf("chanws: unexpected %s: it is in this error's Message; ReadMessage returns both kinds", describe(e.Message))
 }
 
 // A ValidationError is returned by a read whose result [ClientOptions.Validate] has
@@ -151,14 +150,6 @@ func (e *DecodeError) Error() string {
 
 // Unwrap gives e.Err.
 func (e *DecodeError) Unwrap() error { return e.Err }
-
-func describe(m Message) string {
-	if text, ok := m.(Text); ok {
-		return fmt.Sprintf("text message of %d bytes", len(text))
-	}
-	binary, _ := m.(Binary)
-	return fmt.Sprintf("binary message of %d bytes", len(binary))
-}
 
 // clone is a copy of what reconnections need unchanged.
 func (o *ClientOptions) clone() ClientOptions {
@@ -314,8 +305,8 @@ func (c *Client) Pong(ctx context.Context, data []byte) error {
 // Close does the close handshake of the current connection, as [Conn.Close] does,
 // and ends every reconnection. Reads that wait return.
 func (c *Client) Close(code StatusCode, reason string) error {
-	if !frame.ValidCode(int(code)) || len(reason) > frame.MaxControlPayload-2 || !utf8.ValidString(reason) {
-		return fmt.Errorf("chanws: %w: close code %d, reason %q", ErrInvalidMessage, code, reason)
+	if wrong := frame.CheckClose(int(code), reason); wrong != nil {
+		return fmt.Errorf("chanws: %w: %w", ErrInvalidMessage, wrong)
 	}
 	return c.shut().Close(code, reason)
 }

@@ -109,6 +109,9 @@ func (s *session) receiveLoop(c *Client) {
 
 // read waits for the next message, on as many connections as it takes.
 func (c *Client) read(ctx context.Context) (Message, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
 	c.mu.Lock()
 	s := c.reading
 	c.mu.Unlock()
@@ -210,6 +213,9 @@ func (c *Client) following(ctx context.Context, s *session) (*session, error) {
 
 // write sends m, on as many connections as it takes.
 func (c *Client) write(ctx context.Context, m Message) error {
+	if ctx == nil {
+		return errNilContext
+	}
 	for {
 		c.mu.Lock()
 		s := c.current

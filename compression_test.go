@@ -359,13 +359,13 @@ func TestBadCompressedMessagesEndTheConnection(t *testing.T) {
 		}, 1007, "corrupt compressed data"},
 		{"text that is not UTF-8", deflated(frame.Text, []byte("a\xffb")), 1007, "not valid UTF-8"},
 		{"text that ends inside a character", deflated(frame.Text, append(report(1, 5000), 0xe2)), 1007, "not valid UTF-8"},
-		{"one byte too many", deflated(frame.Binary, make([]byte, limit+1)), 1009, "message of more than 10000 bytes"},
+		{"one byte too many", deflated(frame.Binary, make([]byte, limit+1)), 1009, "decompressed message of more than Options.MaxMessageSize 10000 bytes"},
 		{"compressed bytes that no message can have", func(p *deflatePeer) []byte {
 			return p.encodeBit(true, frame.Binary, make([]byte, limit+limit/8+1025))[:20]
-		}, 1009, "message of more than 10000 bytes"},
+		}, 1009, "decompressed message of more than Options.MaxMessageSize 10000 bytes"},
 		{"the same in fragments", func(p *deflatePeer) []byte {
 			return append(p.encodeBit(false, frame.Binary, make([]byte, limit)), p.encode(false, frame.Continuation, make([]byte, limit/8+1025))...)
-		}, 1009, "message of more than 10000 bytes"},
+		}, 1009, "decompressed message of more than Options.MaxMessageSize 10000 bytes"},
 	} {
 		eachDeflate(t, func(t *testing.T, server bool, mode chanws.Compression) {
 			synctest.Test(t, func(t *testing.T) {

@@ -104,13 +104,13 @@ func TestKeepaliveEndsASilentPeer(t *testing.T) {
 		began := time.Now()
 		for ev := range conn.Events() {
 			require.ErrorIs(t, ev.(chanws.Error), os.ErrDeadlineExceeded)
-			require.ErrorContains(t, ev.(chanws.Error), "no pong within 700ms")
+			require.ErrorContains(t, ev.(chanws.Error), "chanws: keepalive: no pong within Options.PongTimeout 700ms (Options.PingInterval 250ms)")
 			require.Equal(t, 950*time.Millisecond, time.Since(began))
 		}
 		for range 3 {
 			require.Equal(t, frame.Ping, peer.next().Opcode)
 		}
-		peer.expectClose(1011, "keepalive: no pong")
+		peer.expectClose(1011, "keepalive: no pong within Options.PongTimeout 700ms (Options.PingInterval 250ms)")
 		peer.expectEOF()
 	})
 }

@@ -297,7 +297,7 @@ func TestInvalidUpgradeOptionIs500AndNamed(t *testing.T) {
 		want string
 		opts UpgradeOptions
 	}{
-		{"chanws: Options.EventBuffer", UpgradeOptions{Options: Options{EventBuffer: -1}}},
+		{"chanws: invalid Options.EventBuffer -1", UpgradeOptions{Options: Options{EventBuffer: -1}}},
 		{"chanws: UpgradeOptions.Subprotocols[0]", UpgradeOptions{Subprotocols: []string{""}}},
 		{"chanws: UpgradeOptions.Origins[0]", UpgradeOptions{Origins: []string{""}}},
 		{"chanws: UpgradeOptions.SelectSubprotocol and Subprotocols: not both", UpgradeOptions{Subprotocols: []string{"a"}, SelectSubprotocol: selectNone}},

@@ -17,8 +17,11 @@ import (
 // pings, and there is no log for what goes wrong without OnError, nor for panics.
 //
 // For a service that cannot work, the error matches [ErrInvalidService], and c is
-// closed with 1011.
+// closed with 1011. A nil c is an error.
 func Serve(c *chanws.Conn, s *Service) error {
+	if c == nil {
+		return errors.New("adapt: serve: nil *chanws.Conn: check the error of what made it")
+	}
 	p, err := compile(s)
 	if err != nil {
 		_ = c.Close(chanws.StatusInternalError, "")

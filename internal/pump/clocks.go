@@ -2,7 +2,6 @@ package pump
 
 import (
 	"encoding/binary"
-	"os"
 	"time"
 
 	"github.com/chanws/chanws/internal/frame"
@@ -125,8 +124,9 @@ func (p *Pump[E, M]) armCloseTimer(d time.Duration) {
 	if d < 0 || p.clocks.close != nil || p.clocks.stopped {
 		return
 	}
+	unanswered := p.unansweredClose(d)
 	p.clocks.close = time.AfterFunc(d, func() {
-		p.cut(timeoutError("no answer to the close frame", d, os.ErrDeadlineExceeded))
+		p.cut(unanswered)
 	})
 }
 
@@ -272,7 +272,7 @@ func (p *Pump[E, M]) pongOverdue() {
 		return
 	}
 	c.pong.stop()
-	p.fail(1011, "keepalive: no pong", timeoutError("keepalive: no pong", p.opts.PongTimeout, os.ErrDeadlineExceeded))
+	p.fail(1011, p.noPong(), p.noPongError())
 	p.nudge()
 }
 

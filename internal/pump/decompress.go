@@ -2,7 +2,6 @@ package pump
 
 import (
 	"errors"
-	"fmt"
 	"unicode/utf8"
 	"unsafe"
 
@@ -26,7 +25,7 @@ func (p *Pump[E, M]) readCompressed(opcode frame.Opcode, compressed []byte) erro
 	payload, err := p.compression.Decoder.Decode(compressed, p.opts.MaxMessageSize, newPayload)
 	switch {
 	case errors.Is(err, deflate.ErrTooLarge):
-		return p.tooLarge()
+		return p.inflatedTooLarge()
 	case err != nil:
 		return &frame.Error{Code: 1007, Reason: err.Error()}
 	case opcode == frame.Text && !utf8.Valid(payload):
@@ -53,8 +52,4 @@ func (p *Pump[E, M]) deliverOwned(opcode frame.Opcode, payload []byte) error {
 		payload = []byte{} // as that of an empty message in one frame
 	}
 	return p.deliver(p.voc.Binary(payload))
-}
-
-func (p *Pump[E, M]) tooLarge() error {
-	return &frame.Error{Code: 1009, Reason: fmt.Sprintf("message of more than %d bytes", p.opts.MaxMessageSize)}
 }

@@ -1,7 +1,5 @@
 package pump
 
-import "github.com/chanws/chanws/internal/frame"
-
 // deliver puts a data event. With Block it waits for the consumer; only a local
 // Close ends that.
 func (p *Pump[E, M]) deliver(ev E) error {
@@ -40,7 +38,7 @@ func (p *Pump[E, M]) deliverFull(ev E) error {
 		}
 	case CloseSlow:
 		p.overflowed(ev)
-		return &violation{&frame.Error{Code: 1008, Reason: "consumer too slow"}, ErrOverflow}
+		return p.consumerTooSlow()
 	default:
 		p.pauseClocks()
 		select {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/chanws/chanws/internal/frame"
@@ -257,13 +256,16 @@ func (p *Pump[E, M]) closeSocket() {
 
 // Close does the close handshake and waits for its end, at most until ctx ends.
 func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error {
-	if wrong := checkClose(code, reason); wrong != "" {
-		return fmt.Errorf("chanws: %w: %s", ErrInvalidMessage, wrong)
+	if wrong := frame.CheckClose(code, reason); wrong != nil {
+		return fmt.Errorf("chanws: %w: %w", ErrInvalidMessage, wrong)
+	}
+	if ctx == nil {
+		return ErrNilContext
 	}
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(over)
-		p.cutLocally(fmt.Errorf("chanws: close: %w", context.Cause(ctx)))
+		p.cutLocally(fmt.Errorf("chanws: close handshake not finished when the context ended: %w", context.Cause(ctx)))
 	})
 	defer func() {
 		if !stop() {
@@ -272,7 +274,7 @@ func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error {
 	}()
 	if !p.beginClose(func() { p.queueClose(code, reason) }) {
 		p.pumps.Wait()
-		return net.ErrClosed
+		return errAlreadyClosed
 	}
 	p.wait()
 	p.mu.Lock()
@@ -286,10 +288,10 @@ func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error {
 // CloseNow ends the connection at once and waits for the pumps.
 func (p *Pump[E, M]) CloseNow() error {
 	first := p.beginClose(func() {})
-	p.cut(errCutNow)
+	p.cut(errClosedNow)
 	if !first {
 		p.pumps.Wait()
-		return net.ErrClosed
+		return errAlreadyClosed
 	}
 	p.wait()
 	return nil
@@ -306,7 +308,7 @@ func (p *Pump[E, M]) Shutdown(code int, reason string) {
 
 // Kill ends the connection at once and does not wait. The user's own Close is still
 // due.
-func (p *Pump[E, M]) Kill() { p.cutLocally(errCutNow) }
+func (p *Pump[E, M]) Kill() { p.cutLocally(errKilled) }
 
 // cutLocally is cut by this side's choice.
 func (p *Pump[E, M]) cutLocally(err error) {

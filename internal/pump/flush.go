@@ -157,7 +157,7 @@ func (p *Pump[E, M]) writeFailed(f *writeFailure) {
 		p.mu.Unlock()
 		return
 	}
-	p.end.writeErr = p.failed(networkError("write", f.err))
+	p.end.writeErr = p.failed(p.writeError(f.err))
 	p.outbox.closing = true
 	p.tellClosing()
 	p.clocks.pong.stop()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/chanws/chanws/internal/frame"
 )
@@ -63,7 +62,7 @@ const maxUrgent = 4 << 10
 // maxFree is how many entries are kept for the next Write.
 const maxFree = 4
 
-// closeFrame is the content of a close frame; code 1005 is none.
+// closeFrame is the content of a close frame; the codes 0 and 1005 are none.
 type closeFrame struct {
 	code   int
 	reason string
@@ -87,39 +86,23 @@ func (e *entry) finish(err error) {
 	}
 }
 
-// check tells why a message cannot be sent, or nil.
+// check returns an error that says why a message cannot be sent, or nil.
 func (m *Outgoing) check() error {
-	reason := m.Invalid
-	if reason == "" {
-		switch m.Opcode {
-		case frame.Ping, frame.Pong:
-			if len(m.Payload) > frame.MaxControlPayload {
-				reason = fmt.Sprintf("%v of %d bytes, more than %d", m.Opcode, len(m.Payload), frame.MaxControlPayload)
-			}
-		case frame.Close:
-			reason = checkClose(m.Code, m.Reason)
-		case frame.Text:
-			if !utf8.Valid(m.Payload) {
-				reason = "text is not valid UTF-8"
-			}
-		}
+	var wrong error
+	switch {
+	case m.Invalid != "":
+		wrong = errors.New(m.Invalid)
+	case m.Opcode == frame.Ping, m.Opcode == frame.Pong:
+		wrong = frame.CheckControl(m.Opcode, len(m.Payload))
+	case m.Opcode == frame.Close:
+		wrong = frame.CheckClose(m.Code, m.Reason)
+	case m.Opcode == frame.Text:
+		wrong = frame.CheckText(m.Payload)
 	}
-	if reason == "" {
+	if wrong == nil {
 		return nil
 	}
-	return fmt.Errorf("chanws: %w: %s", ErrInvalidMessage, reason)
-}
-
-func checkClose(code int, reason string) string {
-	switch {
-	case !frame.ValidCode(code):
-		return fmt.Sprintf("close code %d must not be sent", code)
-	case len(reason) > frame.MaxControlPayload-2:
-		return fmt.Sprintf("close reason of %d bytes, more than %d", len(reason), frame.MaxControlPayload-2)
-	case !utf8.ValidString(reason):
-		return "close reason is not valid UTF-8"
-	}
-	return ""
+	return fmt.Errorf("chanws: %w: %w", ErrInvalidMessage, wrong)
 }
 
 // Write sends one message, and returns when it is with the operating system, when
@@ -144,6 +127,9 @@ func (p *Pump[E, M]) Flush(ctx context.Context) error {
 
 // submit queues an entry and waits for it.
 func (p *Pump[E, M]) submit(ctx context.Context, out Outgoing) error {
+	if ctx == nil {
+		return ErrNilContext
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

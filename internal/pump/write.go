@@ -2,7 +2,6 @@ package pump
 
 import (
 	"errors"
-	"net"
 
 	"github.com/chanws/chanws/internal/frame"
 )
@@ -422,7 +421,7 @@ func (p *Pump[E, M]) discard() {
 				send = nil
 				continue
 			}
-			p.drop(m, net.ErrClosed)
+			p.drop(m, errTooLate)
 		case <-p.wake:
 			p.mu.Lock()
 			released := p.outbox.released
