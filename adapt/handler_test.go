@@ -45,8 +45,8 @@ func TestAnUpgradeFuncRefuses(t *testing.T) {
 		{"with 500 for a status that refuses nothing", refusing(&adapt.UpgradeError{StatusCode: 200}), 500, "Internal Server Error\n"},
 		{"with 500 for a panic", func(*http.Request) (*adapt.Service, error) { panic("secret") }, 500, "Internal Server Error\n"},
 		{"with 401 for a panic that says so", func(*http.Request) (*adapt.Service, error) { panic(&adapt.AuthnError{}) }, 401, "Unauthorized\n"},
-		{"with 500 for a nil service", shared(nil), 500, "adapt: invalid service: it is nil\n"},
-		{"with 500 for a service that cannot work", shared(&adapt.Service{Dispatch: &adapt.Dispatch{}}), 500, "adapt: invalid service: Dispatch: no Key\n"},
+		{"with 500 for a nil service", shared(nil), 500, "adapt: invalid service: nil: want a *Service\n"},
+		{"with 500 for a service that cannot work", shared(&adapt.Service{Dispatch: &adapt.Dispatch{}}), 500, "adapt: invalid service: Dispatch: no Key: want the name of the JSON member that holds the type\n"},
 		{"with 500 for a nil UpgradeError", refusing((*adapt.UpgradeError)(nil)), 500, "Internal Server Error\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
