@@ -198,6 +198,7 @@ func newConn(ctx context.Context, s *handshake.Stream, client bool, set *setting
 	})
 	c.Send = c.pump.Send()
 	c.request = s.Request.WithContext(c.pump.Context())
+	freeUnreachable(c)
 	return c
 }
 
