@@ -77,7 +77,8 @@ type Options struct {
 	// On Linux and macOS the send queue of the socket shows what the peer takes, for TCP,
 	// unix sockets and TLS over them. Elsewhere only a call to the operating system that
 	// returns shows it, so the peer must take up to 64 KiB in that time. No deadline is set
-	// on the connection for a peer that takes bytes.
+	// on the connection for a peer that takes bytes. TCP opens a full receive window in large
+	// steps: a peer that reads little at a time may take nothing for several seconds.
 	//
 	// After a timeout nothing more is written, but the connection is read for up to
 	// CloseTimeout, so that the peer's last messages and close frame are not lost: a peer
