@@ -21,7 +21,9 @@ import (
 //
 // Every Conn must be closed by its user with [Conn.Close], [Conn.CloseContext] or
 // [Conn.CloseNow], like every net.Conn, also when it has ended by itself: until
-// then one goroutine goes on receiving from Send, so that no sender hangs.
+// then one goroutine goes on receiving from Send, so that no sender hangs. As a safety
+// net, the garbage collector ends that goroutine if the connection has ended and the Conn
+// is unreachable. It does not touch a connection that has not ended.
 type Conn struct {
 	// Send takes the messages to write, in order. What waits in it is written with
 	// as few calls to the operating system as possible.
@@ -210,6 +212,7 @@ func newConn(ctx context.Context, s *handshake.Stream, client bool, set *setting
 	})
 	c.Send = c.pump.Send()
 	c.request = s.Request.WithContext(c.pump.Context())
+	freeUnreachable(c)
 	return c
 }
 

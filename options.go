@@ -66,14 +66,25 @@ type Options struct {
 	// PongTimeout is how long such a ping may stay unanswered before the connection
 	// ends: 1011 and an [Error] that matches os.ErrDeadlineExceeded. It runs only
 	// while the library reads, so that a slow consumer is never taken for a dead
-	// peer, and anew from the end of a frame that came in parts, inside of which the
-	// peer could not answer. Default PingInterval. Negative: no pong is required.
-	// Without PingInterval it is an error.
+	// peer. It begins anew whenever the peer has taken some of what was written, as for
+	// WriteTimeout, because megabytes may lie in the operating system ahead of the ping.
+	// It also begins anew at the end of a frame that came in parts: the peer cannot send a
+	// pong inside a frame. Default PingInterval. Negative: pings are sent and no pong is
+	// required. Without PingInterval it is an error.
 	PongTimeout time.Duration
-	// WriteTimeout is how long one flush to the operating system may take. Default
-	// none. One that takes longer ends the writing, but the peer's last words are still
-	// waited for: a peer that neither reads nor sends holds the connection for
-	// WriteTimeout and CloseTimeout together.
+	// WriteTimeout is how long the peer may take not one byte of what is being written.
+	// Default none.
+	//
+	// On Linux and macOS the send queue of the socket shows what the peer takes, for TCP,
+	// unix sockets and TLS over them. Elsewhere only a call to the operating system that
+	// returns shows it, so the peer must take up to 64 KiB in that time. No deadline is set
+	// on the connection for a peer that takes bytes. TCP opens a full receive window in large
+	// steps: a peer that reads little at a time may take nothing for several seconds.
+	//
+	// After a timeout nothing more is written, but the connection is read for up to
+	// CloseTimeout, so that the peer's last messages and close frame are not lost: a peer
+	// that neither reads nor sends holds the connection for WriteTimeout and CloseTimeout
+	// together.
 	WriteTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer our close frame, counted
 	// from the moment it is queued. Default 5 s; negative: for ever.

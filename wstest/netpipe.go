@@ -90,6 +90,11 @@ func (c *conn) Close() error {
 	return c.opError("close", err)
 }
 
+// Transferred returns how many bytes have been written at this end, those of a Write in
+// progress included, and how many of them have been read at the other end. The library
+// sees by it that a slow reader is alive, as it does by the send queue of a socket.
+func (c *conn) Transferred() (written, read int64) { return c.out.transferred() }
+
 // CloseWrite ends the stream that the peer reads. Reads go on.
 func (c *conn) CloseWrite() error { return c.opError("close", c.out.finish()) }
 

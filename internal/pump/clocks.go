@@ -25,6 +25,7 @@ type clocks struct {
 	pingQueued             [4]time.Duration // after started, of the last pings
 	sentAtPing             uint64           // bytes, when patience was last begun
 	receivedAtPing         uint64
+	writing                witness // of what the peer takes while an answer is due
 }
 
 // patience is a countdown that runs only while the read pump reads.
@@ -34,9 +35,10 @@ type patience struct {
 	running bool
 	left    time.Duration
 	since   time.Time
+	step    time.Duration // between looks; 0 none
 }
 
-// begin starts the countdown, which calls elapsed at its end.
+// begin starts the countdown, which calls elapsed at its end, and at every step.
 func (t *patience) begin(d time.Duration, paused bool, elapsed func()) {
 	if t.timer == nil {
 		t.timer = time.AfterFunc(time.Hour, elapsed)
@@ -51,7 +53,11 @@ func (t *patience) begin(d time.Duration, paused bool, elapsed func()) {
 func (t *patience) resume() {
 	if t.armed && !t.running {
 		t.running, t.since = true, time.Now()
-		t.timer.Reset(t.left)
+		next := t.left
+		if t.step > 0 {
+			next = min(next, t.step)
+		}
+		t.timer.Reset(next)
 	}
 }
 
@@ -73,6 +79,12 @@ func (t *patience) stop() {
 // expired tells whether the countdown is over, for a timer that has fired.
 func (t *patience) expired() bool {
 	return t.armed && t.running && time.Since(t.since) >= t.left
+}
+
+// proceed goes on to the next step.
+func (t *patience) proceed() {
+	t.pause()
+	t.resume()
 }
 
 func (c *clocks) stop() {
@@ -198,9 +210,14 @@ func (p *Pump[E, M]) keepaliveSent() {
 	}
 }
 
-// awaitPong begins patience for a ping. Called with mu held.
+// awaitPong begins patience for a ping, unless no answer is required. Called with mu held.
 func (p *Pump[E, M]) awaitPong() {
+	if p.opts.PongTimeout < 0 {
+		return
+	}
 	c := &p.clocks
+	c.writing.took(p.look())
+	c.pong.step = max(p.opts.PongTimeout/looksPerTimeout, 1)
 	c.sentAtPing, c.receivedAtPing = p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 	c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
 }
@@ -255,20 +272,25 @@ func (p *Pump[E, M]) keepalivePong(payload []byte) bool {
 	return true
 }
 
-// pongOverdue ends a connection whose peer does not answer. One that cannot answer yet
-// is alive: it still takes bytes before our ping has gone out, or is in the middle of a
-// frame that goes on coming.
+// pongOverdue ends a connection whose peer does not answer in time. It is called several
+// times before, to begin anew for a peer that is alive but cannot answer yet: it is in the
+// middle of a frame that continues to arrive, or takes bytes, which may be those before
+// our ping.
 func (p *Pump[E, M]) pongOverdue() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := &p.clocks
-	if !c.pong.expired() || c.stopped {
+	if !c.pong.running || c.stopped {
 		return
 	}
 	sent, received := p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 	unsent := p.outbox.keepaliveUnsent && c.pingNumber == c.pongNumber+1 // the first to be answered
-	if p.midFrame.Load() && received != c.receivedAtPing || unsent && sent != c.sentAtPing {
+	if p.midFrame.Load() && received != c.receivedAtPing || unsent && sent != c.sentAtPing || c.writing.took(p.look()) {
 		p.awaitPong()
+		return
+	}
+	if !c.pong.expired() {
+		c.pong.proceed()
 		return
 	}
 	c.pong.stop()

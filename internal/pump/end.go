@@ -29,6 +29,7 @@ type end[E any] struct {
 	readDone  bool // the terminal event is put, the socket closed
 
 	userClosed bool          // by Close or CloseNow, which makes everybody let go
+	abandoned  bool          // nobody can call those any more
 	closing    chan struct{} // see Closing; nil until asked for
 	then       func()        // see AfterEnd
 }
@@ -158,7 +159,7 @@ func (p *Pump[E, M]) publish() {
 		p.end.published = true
 		p.tellClosing()
 		err, then := p.end.err(), p.end.then
-		p.end.then = nil // it may hold on to whatever holds the Pump
+		p.end.then = nil // it may refer to the user's connection, which is to be collected
 		p.clocks.stop()
 		if p.outbox.done {
 			p.failEntries(err)
@@ -350,19 +351,34 @@ func (p *Pump[E, M]) beginClose(queue func()) bool {
 	return true
 }
 
+// Abandon notes that nobody can reach the connection any more, so that it will never be
+// closed. It does not touch a connection that lives, which then frees itself once it has
+// ended, and does not block.
+func (p *Pump[E, M]) Abandon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end.abandoned = true
+	p.release()
+}
+
 // release ends the write pump's discarding when both the connection and its user are
 // done. Called with mu held.
 func (p *Pump[E, M]) release() {
-	if p.end.readDone && p.end.userClosed {
+	if p.end.readDone && (p.end.userClosed || p.end.abandoned) {
 		p.outbox.released = true
 		p.nudge()
 	}
 }
 
-// wait waits for both pumps, and leaves Send empty, so that a loop with messages in hand
-// finds room for them. Senders without end cannot hold it up.
+// wait waits for both pumps, and leaves Send empty.
 func (p *Pump[E, M]) wait() {
 	p.pumps.Wait()
+	p.emptySend()
+}
+
+// emptySend empties Send after the end, so that a loop with messages in hand finds room
+// for them. Senders without end cannot hold it up.
+func (p *Pump[E, M]) emptySend() {
 	for range 4 * cap(p.out.send) {
 		select {
 		case _, ok := <-p.out.send:

@@ -73,19 +73,25 @@ func (p *Pump[E, M]) startWrite() (started time.Time) {
 		started = time.Now()
 	}
 	if p.opts.WriteTimeout > 0 {
-		p.conn.SetWriteDeadline(started.Add(p.opts.WriteTimeout))
+		p.stall.begin(started)
 	}
+	p.progress.calls.Add(1)
 	return started
 }
 
 func (p *Pump[E, M]) endWrite(started time.Time, n int, err error) error {
 	out := &p.out
+	if p.opts.WriteTimeout > 0 && p.stall.end() && err == nil {
+		p.conn.SetWriteDeadline(time.Time{}) // the peer took the last byte just then
+	}
 	out.tally.bytes += uint64(n)
-	p.counters.out.bytes.Store(out.tally.bytes) // keepalive sees progress by it
-	out.tally.calls++
+	p.counters.out.bytes.Store(out.tally.bytes)
 	if out.other && n > 0 {
+		p.progress.data.Store(out.tally.bytes)
 		p.noteActivity()
 	}
+	p.progress.calls.Add(1)
+	out.tally.calls++
 	if p.opts.Trace.Flushed != nil {
 		p.opts.Trace.Flushed(n, time.Since(started), err)
 	}

@@ -81,6 +81,7 @@ type Pump[E, M any] struct {
 	cancel  context.CancelCauseFunc
 	in      input
 	out     output[M]
+	stall   stallWatch
 	started time.Time
 
 	// wake tells the write pump that there is something for it under mu.
@@ -111,6 +112,7 @@ type Pump[E, M any] struct {
 	midFrame   atomic.Bool // part of a frame has come: no pong can until the rest has
 	publishing sync.Once
 	lastActive atomic.Int64 // nanoseconds after started; see clocks.go
+	progress   progress
 	counters   counters
 }
 
@@ -140,6 +142,7 @@ func Start[E, M any](cfg Config[E, M]) *Pump[E, M] {
 	if cfg.Client {
 		p.out.keys = new(maskingKeys)
 	}
+	p.watchProgress()
 	p.startClocks()
 	p.pumps.Go(p.readLoop)
 	p.pumps.Go(p.writeLoop)

@@ -427,6 +427,7 @@ func (p *Pump[E, M]) discard() {
 			released := p.outbox.released
 			p.mu.Unlock()
 			if released {
+				p.emptySend()
 				return
 			}
 		}
