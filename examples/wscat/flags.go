@@ -18,13 +18,13 @@ import (
 	"github.com/chanws/chanws"
 )
 
-const usage = `usage: wscat [flags] URL                talk to a server
-       wscat [flags] -l [HOST:]PORT     be a server; lines go to all clients
+const usage = `usage: wscat [flags] [-c] URL          talk to a server
+       wscat [flags] -l [HOST:]PORT    be one (-listen), by default on localhost
 
   -x LINE          send LINE, wait for replies (-w), end; repeatable
-  -w TIME          when the input has ended, wait this long for replies, as in 2s
-                   or 500ms (default 200ms); negative: until the server closes
-  -json            indent messages that are JSON
+  -w TIME          how long to wait for replies after the last line, such as 2s
+                   (default 200ms); negative: until the server closes
+  -json            indent JSON messages    -v           show headers, pings
   -H 'NAME: VALUE' add a header to the request; repeatable
   -s NAME          offer a subprotocol (-subprotocol); repeatable
   -origin ORIGIN   send this Origin; with -l accept no other
@@ -34,11 +34,12 @@ const usage = `usage: wscat [flags] URL                talk to a server
   -unix PATH       connect to a unix socket; URL is then for host and path
   -ca FILE         trust this authority    -k           trust any (-insecure)
   -cert FILE       TLS certificate         -key FILE    its key, if not in there
-  -v               show control frames and headers
 
   wscat wss://example.com/socket
   echo '{"op":"time"}' | wscat -json -H "Authorization: Bearer $T" example.com
   wscat -x hello -w 2s localhost:8080/ws
+
+  wscat -json -l 8080                   # lines go to all clients
 
 /help lists the commands, such as /ping. NO_COLOR=1 turns colours off.
 `
@@ -116,12 +117,13 @@ func (cfg *config) define(flags *flag.FlagSet) {
 		return nil
 	})
 	flags.Func("w", "", func(v string) (err error) {
-		if seconds, err := strconv.ParseFloat(v, 64); err == nil { // as in npm's wscat
-			cfg.wait = time.Duration(seconds * float64(time.Second))
-			return nil
+		if _, err := strconv.ParseFloat(v, 64); err == nil {
+			v += "s" // as in npm's wscat
 		}
-		cfg.wait, err = time.ParseDuration(v)
-		return err
+		if cfg.wait, err = time.ParseDuration(v); err != nil {
+			return errors.New("want a time such as 500ms or 2s")
+		}
+		return nil
 	})
 	flags.Func("H", "", func(v string) error {
 		name, value, ok := strings.Cut(v, ":")
@@ -152,6 +154,9 @@ func (cfg *config) parse(flags *flag.FlagSet, args []string) error {
 
 // check finds what does not go together, and completes addresses.
 func (cfg *config) check(flags *flag.FlagSet) error {
+	if cfg.dial.PingInterval < 0 {
+		return fmt.Errorf("-ping %v: want a time that is not negative", cfg.dial.PingInterval)
+	}
 	if cfg.listen != "" {
 		if cfg.url != "" {
 			return fmt.Errorf("-l makes a server, and %s is a URL to connect to: want one of them", cfg.url)

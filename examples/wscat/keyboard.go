@@ -13,9 +13,9 @@ import (
 
 // A keyboard is a terminal on stdin, with line editing and a history.
 type keyboard struct {
-	editor    *term.Terminal
-	in, out   *os.File
-	interrupt func() // called for Ctrl-C
+	editor      *term.Terminal
+	in, out     *os.File
+	interrupted bool // Ctrl-C was pressed
 
 	mu     sync.Mutex
 	cooked *term.State // what the terminal was before it was raw; nil: it is not raw
@@ -38,21 +38,18 @@ func openKeyboard(stdin *os.File, s *screen) (*keyboard, error) {
 	return k, nil
 }
 
-// lines sends what is typed. The channel is closed after Ctrl-D, and after Ctrl-C, which
-// calls interrupt; ended is called before. The goroutine may outlive ctx, because
-// nothing can interrupt a read of stdin.
+// lines sends what is typed. After Ctrl-D, and after Ctrl-C, which calls interrupt, it
+// calls ended and closes the channel. The goroutine may outlive ctx, because nothing can
+// interrupt a read of stdin.
 func (k *keyboard) lines(ctx context.Context, interrupt, ended func()) <-chan input {
-	k.interrupt = interrupt
 	lines := make(chan input, 64) // where lines wait while there is no connection
 	go func() {
 		defer close(lines)
-		defer ended()
-		defer k.close()
 		for {
 			fitEditor(k.editor, k.out)
 			text, err := k.editor.ReadLine()
 			if err != nil && err != term.ErrPasteIndicator {
-				return
+				break
 			}
 			select {
 			case lines <- input{text: text}:
@@ -68,9 +65,14 @@ func (k *keyboard) lines(ctx context.Context, interrupt, ended func()) <-chan in
 				return
 			}
 			if k.raw() != nil {
-				return
+				break
 			}
 		}
+		k.close() // first, so that what is printed next finds no prompt
+		if k.interrupted {
+			interrupt()
+		}
+		ended()
 	}()
 	return lines
 }
@@ -88,7 +90,7 @@ func (k *keyboard) Read(p []byte) (int, error) {
 	n, err := k.in.Read(p[:len(p)-len(clear)])
 	if i := bytes.IndexByte(p[:n], ctrlC); i >= 0 {
 		n = i + copy(p[i:], clear)
-		k.interrupt()
+		k.interrupted = true
 	}
 	return n, err
 }
@@ -116,10 +118,12 @@ func (k *keyboard) restore() {
 	}
 }
 
-// close takes the prompt away and leaves the terminal as it was. It may be called twice.
+// close removes the prompt and what is typed after it, and leaves the terminal as it
+// was. It may be called twice.
 func (k *keyboard) close() {
 	k.editor.SetPrompt("")
 	k.editor.Write(nil)
+	io.WriteString(k.out, "\r\x1b[J")
 	k.restore()
 }
 

@@ -89,15 +89,23 @@ func talk(ctx, dialling context.Context, s *session) error {
 		}
 		return s.converse(ctx, c)
 	}
+	var failure string // the last one printed: many attempts may fail for the same reason
 	for c, err := range chanws.Redial(dialling, s.cfg.url, &opts, s.cfg.redial) {
 		if err != nil {
-			s.screen.failed(plain(dialling, err))
+			if err = plain(dialling, err); err.Error() != failure {
+				s.screen.failed(err)
+				failure = err.Error()
+			}
 			continue
 		}
-		if err := s.converse(ctx, c); !s.lost(ctx, c) {
+		failure = ""
+		if err = s.converse(ctx, c); !s.lost(ctx, c) {
 			return err
 		}
-		s.screen.status("connection lost: %v; connecting again", c.Err())
+		if err != nil {
+			s.screen.failed(err)
+		}
+		s.screen.status("connecting again")
 	}
 	return errors.New("gave up connecting")
 }

@@ -24,6 +24,7 @@ type server struct {
 	sending bool                    // a line is going out
 	failed  int                     // lines that could not be sent
 	err     error                   // what ended the input
+	pinged  time.Time               // when the last /ping was typed
 
 	listener *chanws.Listener
 	events   chan event
@@ -144,6 +145,10 @@ func (s *server) show(ev event) {
 		s.screen.status("%s left: %v", name, end)
 		return
 	}
+	if pong, ok := ev.Event.(chanws.Pong); ok && !s.pinged.IsZero() {
+		s.screen.note("%s pong %q after %v", name, pong, time.Since(s.pinged).Round(time.Microsecond))
+		return
+	}
 	s.screen.event(name, ev.Event)
 }
 
@@ -167,6 +172,9 @@ func (s *server) read(line input) {
 	if len(s.clients) == 0 {
 		s.check(errors.New("nobody is connected"))
 		return
+	}
+	if _, ok := m.(chanws.Ping); ok {
+		s.pinged = time.Now()
 	}
 	var writes errgroup.Group
 	for c := range s.clients {
