@@ -91,11 +91,14 @@ func talk(ctx, dialling context.Context, s *session) error {
 	}
 	var failure string // the last one printed: many attempts may fail for the same reason
 	for c, err := range chanws.Redial(dialling, s.cfg.url, &opts, s.cfg.redial) {
+		if dialling.Err() != nil {
+			return plain(dialling, err)
+		}
 		if err != nil {
-			if err = plain(dialling, err); err.Error() != failure {
+			if err.Error() != failure {
 				s.screen.failed(err)
-				failure = err.Error()
 			}
+			failure = err.Error()
 			continue
 		}
 		failure = ""
@@ -113,7 +116,7 @@ func talk(ctx, dialling context.Context, s *session) error {
 // plain returns err in plain words if it only says that dialling has ended.
 func plain(dialling context.Context, err error) error {
 	if dialling.Err() != nil {
-		return errors.New("ended before there was a connection")
+		return errors.New("stopped while there was no connection")
 	}
 	return err
 }
