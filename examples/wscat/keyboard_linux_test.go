@@ -189,6 +189,8 @@ func TestKeysEndTheWaitForAServer(t *testing.T) {
 		p.sees(t, "connection refused")
 		p.press(t, key)
 		require.Equal(t, 1, <-p.exit)
+		p.sees(t, "wscat: stopped while there was no connection")
+		require.NotContains(t, p.screen(), "gave up")
 		require.False(t, p.raw(t))
 	}
 }

@@ -70,15 +70,18 @@ func TestANegativeWaitIsUntilTheServerCloses(t *testing.T) {
 
 func TestWaitIsForRepliesThatComeLate(t *testing.T) {
 	t.Parallel()
+	heard := make(chan error, 1)
 	l := serve(t, nil, func(c *chanws.Conn) {
-		<-c.Events()
-		for range c.Events() { // the ping that follows the last line has been answered
-			c.Send <- chanws.Text("late")
-		}
+		<-c.Events() // the question
+		<-c.Events() // the ping that follows the last line; it has been answered
+		heard <- silence(c)
+		c.Send <- chanws.Text("late")
+		c.Close(chanws.StatusNormalClosure, "")
 	})
-	code, stdout, stderr := wscat(t, "", "-x", "question", "-w", "2s", l.URL())
+	code, stdout, stderr := wscat(t, "", "-x", "question", "-w", "1m", l.URL())
 	require.Zero(t, code, stderr)
 	require.Equal(t, "late\n", stdout)
+	require.NoError(t, <-heard)
 }
 
 func TestDevNullIsNobodyTyping(t *testing.T) {
@@ -150,6 +153,38 @@ func TestReconnectComesBackAfterALossButNotAfterAGoodbye(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, string(rest))
 			require.Equal(t, test.code, <-exit, stderr.String())
+		})
+	}
+}
+
+func TestReconnectDoesNotComeBackAfterACloseOfThisSide(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(typing io.Writer, interrupt func()){
+		"/close with a code that is a loss": func(typing io.Writer, _ func()) { io.WriteString(typing, "/close 1001\n") },
+		"Ctrl-C":                            func(_ io.Writer, interrupt func()) { interrupt() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := serve(t, inOrder, func(c *chanws.Conn) {
+				c.Send <- chanws.Text("welcome")
+				echo(c)
+			})
+			ctx, interrupt := context.WithCancel(t.Context())
+			stdin, typing := io.Pipe()
+			defer typing.Close()
+			stdout, printed := io.Pipe()
+			exit := make(chan int, 1)
+			var stderr bytes.Buffer
+			go func() {
+				exit <- run(ctx, []string{"-reconnect", l.URL()}, stdin, printed, &stderr)
+				printed.Close()
+			}()
+			expect(t, stdout, "welcome\n")
+			end(typing, interrupt)
+			rest, err := io.ReadAll(stdout)
+			require.NoError(t, err)
+			require.Empty(t, string(rest), "no second welcome")
+			require.Zero(t, <-exit, stderr.String())
 		})
 	}
 }
