@@ -61,11 +61,11 @@ func readLines(ctx context.Context, r io.Reader) <-chan input {
 // nohup.
 func isNull(stdin io.Reader) bool {
 	f, ok := stdin.(*os.File)
-	if !ok {
+	if !ok || isTerminal(f) {
 		return false
 	}
 	is, err := f.Stat()
-	if err != nil {
+	if err != nil || is.Mode()&os.ModeCharDevice == 0 { // on Windows SameFile is true for a pipe
 		return false
 	}
 	null, err := os.Stat(os.DevNull)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -100,6 +102,24 @@ func TestDevNullIsNobodyTyping(t *testing.T) {
 	require.Zero(t, code, stderr.String())
 	require.Equal(t, "news\n", stdout.String())
 	require.NoError(t, <-heard)
+}
+
+func TestOnlyTheNullDeviceIsNobodyTyping(t *testing.T) {
+	t.Parallel()
+	null, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer null.Close()
+	pipe, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer pipe.Close()
+	defer w.Close()
+	file, err := os.Create(filepath.Join(t.TempDir(), "empty"))
+	require.NoError(t, err)
+	defer file.Close()
+	require.True(t, isNull(null))
+	require.False(t, isNull(pipe))
+	require.False(t, isNull(file))
+	require.False(t, isNull(strings.NewReader("")))
 }
 
 func TestJSONIsIndentedAndOtherTextIsLeftAlone(t *testing.T) {
