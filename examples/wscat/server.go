@@ -22,6 +22,7 @@ type server struct {
 	clients map[*chanws.Conn]string // and their names: 1, 2 and so on
 	joined  int                     // how many there have ever been
 	sending bool                    // a line is going out
+	waiting chanws.Message          // a line of a pipe that waits for a client
 	failed  int                     // lines that could not be sent
 	err     error                   // what ended the input
 	pinged  time.Time               // when the last /ping was typed
@@ -74,8 +75,8 @@ func (s *server) run(ctx context.Context) error {
 	var finished <-chan time.Time // when to close after the end of the input
 	for !ended || len(s.clients) > 0 || s.sending {
 		in := s.lines
-		if s.sending || len(s.clients) == 0 && s.screen.editor == nil {
-			in = nil // what comes from a pipe waits for a client
+		if s.sending || s.waiting != nil {
+			in = nil
 		}
 		select {
 		case c, ok := <-conns:
@@ -103,6 +104,9 @@ func (s *server) run(ctx context.Context) error {
 		case <-s.down:
 			s.down, ended = nil, true
 		}
+	}
+	if s.waiting != nil {
+		s.failed++
 	}
 	if s.err == nil && s.failed > 0 && s.screen.editor == nil { // a script should notice
 		return fmt.Errorf("not sent: %d of the lines", s.failed)
@@ -134,6 +138,10 @@ func (s *server) join(c *chanws.Conn) {
 			s.events <- event{c, ev}
 		}
 	}()
+	if s.waiting != nil {
+		s.broadcast(s.waiting)
+		s.waiting = nil
+	}
 }
 
 // show prints an event, or that a client has left.
@@ -152,8 +160,7 @@ func (s *server) show(ev event) {
 	s.screen.event(name, ev.Event)
 }
 
-// read sends a line to all clients. Waiting for the slowest keeps a fast pipe from
-// filling the memory, and takes place outside the loop, which goes on receiving.
+// read sends a line to all clients.
 func (s *server) read(line input) {
 	if line.err != nil {
 		s.err = fmt.Errorf("stdin: %w", line.err)
@@ -166,13 +173,20 @@ func (s *server) read(line input) {
 	}
 	m, err := read(line.text, s.screen)
 	s.check(err)
-	if m == nil {
-		return
-	}
-	if len(s.clients) == 0 {
+	switch {
+	case m == nil:
+	case len(s.clients) > 0:
+		s.broadcast(m)
+	case s.screen.editor != nil:
 		s.check(errors.New("nobody is connected"))
-		return
+	default:
+		s.waiting = m
 	}
+}
+
+// broadcast sends m to all clients. Waiting for the slowest keeps a fast pipe from
+// filling the memory, and takes place outside the loop, which goes on receiving.
+func (s *server) broadcast(m chanws.Message) {
 	if _, ok := m.(chanws.Ping); ok {
 		s.pinged = time.Now()
 	}

@@ -139,6 +139,42 @@ func TestListenKeepsTheLinesOfAPipeForTheFirstClient(t *testing.T) {
 	require.Zero(t, <-l.exit)
 }
 
+func TestTheEndOfAPipeEndsListenModeWithoutClients(t *testing.T) {
+	t.Parallel()
+	for name, clients := range map[string]int{"none yet": 0, "all have left": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := listen(t, "-w", "0", "-v")
+			for range clients {
+				require.NoError(t, l.dial(t, nil).Close(chanws.StatusNormalClosure, ""))
+			}
+			for left := 0; left < clients; {
+				line, err := l.stderr.ReadString('\n')
+				require.NoError(t, err)
+				if strings.Contains(line, " left: ") {
+					left++
+				}
+			}
+			l.typing.Close()
+			_, err := io.ReadAll(l.stderr)
+			require.NoError(t, err)
+			require.Zero(t, <-l.exit)
+		})
+	}
+}
+
+func TestALineThatNobodyCameForFailsListenMode(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	io.WriteString(l.typing, "one\n")
+	io.WriteString(l.typing, "two\n") // is read when the first has been taken
+	l.interrupt()
+	text, err := io.ReadAll(l.stderr)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "not sent: 1 of the lines")
+	require.Equal(t, 1, <-l.exit)
+}
+
 func TestCloseInListenModeClosesTheClientsAndGoesOn(t *testing.T) {
 	t.Parallel()
 	l := listen(t)
