@@ -32,9 +32,15 @@ func sit(t *testing.T, args ...string) *person {
 	if err != nil {
 		t.Skip("no pseudo-terminals here:", err)
 	}
-	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	var number int
+	device, err := master.SyscallConn() // Fd would make reads block that Close has to end
 	require.NoError(t, err)
-	require.NoError(t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	require.NoError(t, device.Control(func(fd uintptr) {
+		if number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN); err == nil {
+			err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0)
+		}
+	}))
+	require.NoError(t, err)
 	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
 	p := &person{keys: master, terminal: terminal, exit: make(chan int, 1)}
@@ -51,8 +57,10 @@ func sit(t *testing.T, args ...string) *person {
 	t.Cleanup(func() {
 		cancel()
 		<-over
-		terminal.Close()
+		// The goroutine that reads keys has no end that the test could wait for. With the
+		// master closed it ends, and then the garbage collector closes the terminal.
 		master.Close()
+		<-looking
 	})
 	return p
 }

@@ -164,7 +164,7 @@ func (s *screen) invite() {
 
 // failed prints an error, and what helps against it.
 func (s *screen) failed(err error) {
-	text := "wscat: " + strings.TrimPrefix(err.Error(), "chanws: ")
+	text := "wscat: " + strings.ReplaceAll(err.Error(), "chanws: ", "")
 	if s.notes {
 		text = s.colour(red, text)
 	}
