@@ -9,7 +9,7 @@ require (
 	github.com/gorilla/websocket v1.5.3
 	github.com/lxzan/gws v1.8.9
 	github.com/stretchr/testify v1.12.1
-	golang.org/x/sys v0.6.0
+	golang.org/x/sys v0.41.0
 	nhooyr.io/websocket v1.8.17
 )
 
