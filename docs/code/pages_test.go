@@ -1,0 +1,132 @@
+package code
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// essays are the pages whose blocks are not held against code.
+var essays = map[string]bool{"backpressure": true, "lifecycle": true, "security": true}
+
+func TestEveryGoBlockOfAPageIsCompiled(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../*.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, pages)
+	for _, page := range pages {
+		name := strings.TrimSuffix(filepath.Base(page), ".md")
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		found := goBlocks(string(text))
+		if essays[name] {
+			require.NotEmpty(t, found, "%s has no Go code, so it is no exception", page)
+			continue
+		}
+		code := sources(t, name)
+		for _, block := range found {
+			require.True(t, code.contain(block), "%s: this block is in no file of docs/code/%s:\n%s", page, name, strings.Join(block, "\n"))
+		}
+	}
+}
+
+func TestEveryDirectoryOfCodeHasAPageThatShowsIt(t *testing.T) {
+	t.Parallel()
+	dirs, err := filepath.Glob("*/")
+	require.NoError(t, err)
+	for _, dir := range dirs {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join("..", dir+".md"))
+		require.NoError(t, err)
+		require.NotEmpty(t, goBlocks(string(text)), "docs/%s.md shows nothing of docs/code/%s", dir, dir)
+	}
+}
+
+// goBlocks returns the lines of each block of Go on a page, less their common indentation.
+func goBlocks(page string) (blocks [][]string) {
+	var block []string
+	inside := false
+	for line := range strings.Lines(page) {
+		line = strings.TrimRight(line, " \t\r\n")
+		switch {
+		case strings.TrimSpace(line) == "```go":
+			inside, block = true, nil
+		case inside && strings.TrimSpace(line) == "```":
+			inside, blocks = false, append(blocks, outdent(block))
+		case inside:
+			block = append(block, strings.ReplaceAll(line, "    ", "\t"))
+		}
+	}
+	return blocks
+}
+
+// outdent removes the indentation that all lines have in common.
+func outdent(lines []string) []string {
+	least := -1
+	for _, line := range lines {
+		if line == "" {
+			continue
+		}
+		if tabs := len(line) - len(strings.TrimLeft(line, "\t")); least < 0 || tabs < least {
+			least = tabs
+		}
+	}
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		out[i] = line[min(len(line), max(least, 0)):]
+	}
+	return out
+}
+
+// files are the lines of the Go files in a directory.
+type files [][]string
+
+// sources reads the Go files in a directory; there may be none.
+func sources(t *testing.T, dir string) (code files) {
+	names, err := filepath.Glob(dir + "/*.go")
+	require.NoError(t, err)
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		code = append(code, strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"))
+	}
+	return code
+}
+
+// contain reports whether the lines of a block follow one another in a file, at any
+// indentation.
+func (f files) contain(block []string) bool {
+	for _, lines := range f {
+		for i := 0; i+len(block) <= len(lines); i++ {
+			if slices.Equal(outdent(lines[i:i+len(block)]), block) {
+				return len(block) > 0
+			}
+		}
+	}
+	return false
+}
+
+func TestABlockIsFoundAtAnyIndentationAndOnlyAsAWhole(t *testing.T) {
+	t.Parallel()
+	code := files{{"func f() {", "\tif x {", "\t\ty()", "", "\t\tz()", "\t}", "}"}}
+	for page, want := range map[string]bool{
+		"```go\nif x {\n\ty()\n\n\tz()\n}\n```":         true,
+		"1. text\n   ```go\n\t\ty()\n\n\t\tz()\n   ```": true,
+		"```go\nif x {\n    y()\n\n    z()\n}\n```":     true,
+		"```go\nif x {\n\ty()\n\tz()\n}\n```":           false,
+		"```go\ny()\n\n\tz()\n```":                      false,
+		"```go\ny(1)\n```":                              false,
+		"```go\n```":                                    false,
+	} {
+		blocks := goBlocks(page)
+		require.Len(t, blocks, 1, page)
+		require.Equal(t, want, code.contain(blocks[0]), page)
+	}
+	require.Empty(t, goBlocks("```sh\ny()\n```\n"))
+}
