@@ -60,7 +60,9 @@ func goBlocks(page string) (blocks [][]string) {
 		case inside && strings.TrimSpace(line) == "```":
 			inside, blocks = false, append(blocks, outdent(block))
 		case inside:
-			block = append(block, strings.ReplaceAll(line, "    ", "\t"))
+			code := strings.TrimLeft(line, " \t")
+			indentation := strings.ReplaceAll(line[:len(line)-len(code)], "    ", "\t")
+			block = append(block, indentation+code)
 		}
 	}
 	return blocks
@@ -114,13 +116,14 @@ func (f files) contain(block []string) bool {
 
 func TestABlockIsFoundAtAnyIndentationAndOnlyAsAWhole(t *testing.T) {
 	t.Parallel()
-	code := files{{"func f() {", "\tif x {", "\t\ty()", "", "\t\tz()", "\t}", "}"}}
+	code := files{{"func f() {", "\tif x {", "\t\ty()", "", "\t\tz()", "\t}", "\tt{a:    1}", "}"}}
 	for page, want := range map[string]bool{
 		"```go\nif x {\n\ty()\n\n\tz()\n}\n```":         true,
 		"1. text\n   ```go\n\t\ty()\n\n\t\tz()\n   ```": true,
 		"```go\nif x {\n    y()\n\n    z()\n}\n```":     true,
 		"```go\nif x {\n\ty()\n\tz()\n}\n```":           false,
 		"```go\ny()\n\n\tz()\n```":                      false,
+		"```go\n\tt{a:    1}\n```":                      true,
 		"```go\ny(1)\n```":                              false,
 		"```go\n```":                                    false,
 	} {
