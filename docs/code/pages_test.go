@@ -3,9 +3,11 @@ package code
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
@@ -132,4 +134,52 @@ func TestABlockIsFoundAtAnyIndentationAndOnlyAsAWhole(t *testing.T) {
 		require.Equal(t, want, code.contain(blocks[0]), page)
 	}
 	require.Empty(t, goBlocks("```sh\ny()\n```\n"))
+}
+
+// link is a relative link of Markdown: the file, if any, and the heading, if any.
+var link = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]*)?\)`)
+
+func TestEveryLinkOfAPageLeadsSomewhere(t *testing.T) {
+	t.Parallel()
+	for _, pattern := range []string{"../*.md", "../../*.md", "../../examples/*.md"} {
+		pages, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, pages, pattern)
+		for _, page := range pages {
+			text, err := os.ReadFile(page)
+			require.NoError(t, err)
+			for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+				target := page
+				if m[1] != "" {
+					target = filepath.Join(filepath.Dir(page), filepath.FromSlash(m[1]))
+				}
+				_, err := os.Stat(target)
+				require.NoError(t, err, "%s: %s", page, m[0])
+				if m[2] != "" {
+					require.Contains(t, anchors(t, target), m[2], "%s: %s", page, m[0])
+				}
+			}
+		}
+	}
+}
+
+// anchors returns the headings of a page as GitHub links to them.
+func anchors(t *testing.T, page string) (found []string) {
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		if heading := strings.TrimLeft(line, "#"); heading != line {
+			slug := strings.Map(func(r rune) rune {
+				switch {
+				case r == ' ':
+					return '-'
+				case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+					return unicode.ToLower(r)
+				}
+				return -1
+			}, strings.TrimSpace(heading))
+			found = append(found, "#"+slug)
+		}
+	}
+	return found
 }
