@@ -3,8 +3,6 @@ package deploying
 import (
 	"context"
 	"net/http"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/chanws/chanws"
@@ -47,18 +45,5 @@ func TestTheAddressOfTheProxyIsTheLastOne(t *testing.T) {
 		"192.0.2.3": {"spoofed", "also spoofed,192.0.2.3"},
 	} {
 		require.Equal(t, want, clientIP(&http.Request{Header: http.Header{"X-Forwarded-For": headers}}))
-	}
-}
-
-// The page shows the files that the interop tests run nginx and HAProxy with.
-func TestThePageShowsTheProxySettingsThatAreTested(t *testing.T) {
-	t.Parallel()
-	page, err := os.ReadFile("../../deploying.md")
-	require.NoError(t, err)
-	for _, file := range []string{"nginx.conf", "haproxy.cfg"} {
-		config, err := os.ReadFile("../../../interop/testdata/proxies/" + file)
-		require.NoError(t, err)
-		block := "```\n" + strings.TrimSpace(strings.ReplaceAll(string(config), "\r\n", "\n")) + "\n```\n"
-		require.Contains(t, strings.ReplaceAll(string(page), "\r\n", "\n"), block, file)
 	}
 }

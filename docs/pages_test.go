@@ -1,4 +1,6 @@
-package code
+// Package docs holds the pages against the code that they show. It belongs to the root
+// module, because go test notices a change of a page only within its own module.
+package docs
 
 import (
 	"os"
@@ -17,7 +19,7 @@ var essays = map[string]bool{"backpressure": true, "lifecycle": true, "security"
 
 func TestEveryGoBlockOfAPageIsCompiled(t *testing.T) {
 	t.Parallel()
-	pages, err := filepath.Glob("../*.md")
+	pages, err := filepath.Glob("*.md")
 	require.NoError(t, err)
 	require.NotEmpty(t, pages)
 	for _, page := range pages {
@@ -29,7 +31,7 @@ func TestEveryGoBlockOfAPageIsCompiled(t *testing.T) {
 			require.NotEmpty(t, found, "%s has no Go code, so it is no exception", page)
 			continue
 		}
-		code := sources(t, name)
+		code := sources(t, filepath.Join("code", name))
 		for _, block := range found {
 			require.True(t, code.contain(block), "%s: this block is in no file of docs/code/%s:\n%s", page, name, strings.Join(block, "\n"))
 		}
@@ -38,16 +40,19 @@ func TestEveryGoBlockOfAPageIsCompiled(t *testing.T) {
 
 func TestEveryDirectoryOfCodeHasAPageThatShowsIt(t *testing.T) {
 	t.Parallel()
-	dirs, err := filepath.Glob("*/")
+	entries, err := os.ReadDir("code")
 	require.NoError(t, err)
-	for _, dir := range dirs {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+	directories := 0
+	for _, entry := range entries {
+		if !entry.IsDir() {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join("..", dir+".md"))
+		directories++
+		text, err := os.ReadFile(entry.Name() + ".md")
 		require.NoError(t, err)
-		require.NotEmpty(t, goBlocks(string(text)), "docs/%s.md shows nothing of docs/code/%s", dir, dir)
+		require.NotEmpty(t, goBlocks(string(text)), "docs/%s.md shows nothing of docs/code/%[1]s", entry.Name())
 	}
+	require.NotZero(t, directories)
 }
 
 // goBlocks returns the lines of each block of Go on a page, less their common indentation.
@@ -98,7 +103,7 @@ func sources(t *testing.T, dir string) (code files) {
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
-		code = append(code, strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"))
+		code = append(code, strings.Split(unixLines(text), "\n"))
 	}
 	return code
 }
@@ -136,12 +141,30 @@ func TestABlockIsFoundAtAnyIndentationAndOnlyAsAWhole(t *testing.T) {
 	require.Empty(t, goBlocks("```sh\ny()\n```\n"))
 }
 
+func TestDeployingShowsTheProxySettingsThatTheInteropTestsRun(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("deploying.md")
+	require.NoError(t, err)
+	files, err := filepath.Glob("../interop/testdata/proxies/*")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		config, err := os.ReadFile(file)
+		require.NoError(t, err)
+		block := "```\n" + strings.TrimSpace(string(config)) + "\n```\n"
+		require.True(t, strings.Contains(unixLines(page), unixLines([]byte(block))), "deploying.md does not show %s", file)
+	}
+}
+
+// unixLines ends lines as they are in the repository: git may have changed them on Windows.
+func unixLines(text []byte) string { return strings.ReplaceAll(string(text), "\r\n", "\n") }
+
 // link is a relative link of Markdown: the file, if any, and the heading, if any.
 var link = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]*)?\)`)
 
 func TestEveryLinkOfAPageLeadsSomewhere(t *testing.T) {
 	t.Parallel()
-	for _, pattern := range []string{"../*.md", "../../*.md", "../../examples/*.md"} {
+	for _, pattern := range []string{"*.md", "../*.md", "../examples/*.md"} {
 		pages, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		require.NotEmpty(t, pages, pattern)
