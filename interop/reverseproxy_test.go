@@ -21,7 +21,7 @@ import (
 // nginx counts in whole seconds.
 const proxyIdle = 2 * time.Second
 
-// A reverseProxy is a program that stands between clients and a server. It gets its
+// A reverseProxy is a program that stands between clients and a server. It inherits its
 // sockets as file descriptors 3, plain, and 4, for TLS, so that the kernel picks the
 // ports and no client comes too early.
 type reverseProxy struct {
@@ -202,7 +202,7 @@ func TestMessagesPassAReverseProxyUnchanged(t *testing.T) {
 	})
 }
 
-func TestAReverseProxyTellsTheServerWhoAsked(t *testing.T) {
+func TestAReverseProxyForwardsHostAddressAndScheme(t *testing.T) {
 	t.Parallel()
 	eachProxy(t, func(t *testing.T, proxy reverseProxy, secure bool) {
 		p := proxy.stand(t, patience, nil)

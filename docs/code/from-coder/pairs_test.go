@@ -44,7 +44,7 @@ func TestEitherServerEchoesTheSame(t *testing.T) {
 		ev, err := c.Receive(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, chanws.Text("hello"), ev)
-		require.NoError(t, c.Write(t.Context(), chanws.Binary(make([]byte, 64<<10+1))))
+		c.Send <- chanws.Binary(make([]byte, 64<<10+1))
 		_, err = c.Receive(t.Context())
 		require.Equal(t, chanws.StatusMessageTooBig, chanws.CloseStatus(err))
 	}

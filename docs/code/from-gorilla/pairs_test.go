@@ -44,7 +44,7 @@ func TestEitherServerRefusesAForeignOriginAndALargeMessage(t *testing.T) {
 		c, err := dial("https://app.example.com")
 		require.NoError(t, err)
 		defer c.CloseNow()
-		require.NoError(t, c.Write(t.Context(), chanws.Binary(make([]byte, 64<<10+1))))
+		c.Send <- chanws.Binary(make([]byte, 64<<10+1))
 		_, err = c.Receive(t.Context())
 		require.Equal(t, chanws.StatusMessageTooBig, chanws.CloseStatus(err))
 	}

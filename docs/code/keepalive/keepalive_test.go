@@ -75,7 +75,7 @@ func withoutPings(c *chanws.Conn) (events []chanws.Event) {
 	}
 }
 
-func TestEveryKindOfEndIsTold(t *testing.T) {
+func TestEveryKindOfEndIsExplained(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[string]error{
 		"the peer closed: 1001 (going away) bye":              chanws.Close{Code: chanws.StatusGoingAway, Reason: "bye"},
