@@ -353,7 +353,7 @@ func TestBadCompressedMessagesEndTheConnection(t *testing.T) {
 		}, 1002, "RSV1 set on a continuation frame"},
 		{"a reserved block type", whole(frame.Binary, "\x06"), 1007, "corrupt compressed data"},
 		{"a block that ends early", whole(frame.Text, "\xf2\x48\xcd"), 1007, "corrupt compressed data"},
-		{"a distance beyond what was sent", whole(frame.Text, "\xf2\x00\x11\x00\x00"), 1007, "distance beyond the window"},
+		{"a distance beyond what was sent", whole(frame.Text, "\xf2\x00\x11\x00\x00"), 1007, "invalid block, code or distance"},
 		{"corrupt data over fragments", func(p *deflatePeer) []byte {
 			return append(p.encodeBit(false, frame.Text, []byte("\xf2\x48")), p.encode(true, frame.Continuation, []byte("\xcd"))...)
 		}, 1007, "corrupt compressed data"},
@@ -372,7 +372,7 @@ func TestBadCompressedMessagesEndTheConnection(t *testing.T) {
 				conn, peer := deflatePair(t, server, chanws.Options{Compression: mode, MaxMessageSize: limit})
 				peer.sendDeflated(frame.Binary, make([]byte, limit))
 				require.Len(t, <-conn.Events(), limit, "what is within the limits")
-				if mode == takeover && tc.reason == "distance beyond the window" {
+				if mode == takeover && tc.reason == "invalid block, code or distance" {
 					return // now there is a window
 				}
 				peer.write(tc.frames(peer))

@@ -149,6 +149,12 @@ func (c *Conn) Context() context.Context { return c.pump.Context() }
 // ended, and nil before.
 func (c *Conn) Err() error { return c.pump.Err() }
 
+// ClosedLocally reports whether this side ended the connection, or has begun to: by
+// Close, CloseContext, CloseNow, a [Close] message, close(c.Send), or the end of the
+// [Listener]. It is false if the peer's close frame, a lost connection or an error came
+// first.
+func (c *Conn) ClosedLocally() bool { return c.pump.ClosedLocally() }
+
 // ID is a random string that is unique to this connection, for logs and maps.
 func (c *Conn) ID() string { return c.id }
 

@@ -3,6 +3,7 @@ module github.com/chanws/chanws
 go 1.25
 
 require (
+	github.com/klauspost/compress v1.20.3
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/sync v0.19.0
 	nhooyr.io/websocket v1.8.17

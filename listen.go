@@ -43,6 +43,8 @@ type ListenOptions struct {
 	Origins      []string                  // as in [UpgradeOptions]
 	Header       http.Header               // as in [UpgradeOptions]
 	Authorize    func(*http.Request) error // as in [UpgradeOptions]; its request's context ends with HandshakeTimeout and with the listener
+	// SelectSubprotocol is as in [UpgradeOptions].
+	SelectSubprotocol func(r *http.Request, offered []string) (string, error)
 
 	// Path is the only one that is served; others are answered with 404. Default:
 	// every path is served.
@@ -150,11 +152,12 @@ func newListener(opts *ListenOptions) (*Listener, error) {
 		return nil, errors.New("chanws: ListenOptions." + wrong)
 	}
 	up, err := newUpgrader(&UpgradeOptions{
-		Options:      opts.Options,
-		Subprotocols: opts.Subprotocols,
-		Origins:      opts.Origins,
-		Header:       opts.Header,
-		Authorize:    opts.Authorize,
+		Options:           opts.Options,
+		Subprotocols:      opts.Subprotocols,
+		SelectSubprotocol: opts.SelectSubprotocol,
+		Origins:           opts.Origins,
+		Header:            opts.Header,
+		Authorize:         opts.Authorize,
 	}, "ListenOptions")
 	if err != nil {
 		return nil, err

@@ -66,6 +66,9 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return nil
 	}
+	if opts.SelectSubprotocol != nil {
+		opts.SelectSubprotocol = e.selectSubprotocol
+	}
 	conn, err := chanws.Upgrade(w, r, &opts)
 	if err != nil {
 		e.settings.log().Debug("websocket handshake refused", "remote", r.RemoteAddr, "err", err)
@@ -108,6 +111,20 @@ func (e *endpoint) decide(r *http.Request) (*plan, error) {
 		return nil, &UpgradeError{StatusCode: http.StatusInternalServerError}
 	}
 	return p, nil
+}
+
+// selectSubprotocol asks the user for the subprotocol. An error is an *UpgradeError.
+func (e *endpoint) selectSubprotocol(r *http.Request, offered []string) (chosen string, err error) {
+	err = guard("SelectSubprotocol", func() (err error) {
+		if chosen, err = e.opts.SelectSubprotocol(r, offered); err != nil {
+			return refusal(err, UpgradeError{StatusCode: http.StatusForbidden})
+		}
+		return nil
+	})
+	if p, panicked := err.(*PanicError); panicked {
+		err = e.panicked(r, p)
+	}
+	return chosen, err
 }
 
 // refusal makes the answer of an error: what it chooses, or else otherwise.

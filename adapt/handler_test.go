@@ -86,6 +86,51 @@ func TestAuthorizeComesBeforeTheUpgradeFuncAndTheOriginBeforeBoth(t *testing.T) 
 	require.Equal(t, 403, answer.StatusCode)
 }
 
+func TestSelectSubprotocolChoosesAfterTheUpgradeFunc(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upgraded := false
+		h := newHost(t, adapt.Handler(func(*http.Request) (*adapt.Service, error) {
+			upgraded = true
+			return &adapt.Service{}, nil
+		}, &adapt.ServiceConfig{SelectSubprotocol: func(_ *http.Request, offered []string) (string, error) {
+			require.True(t, upgraded)
+			require.Equal(t, []string{"a", "b"}, offered)
+			return "b", nil
+		}}))
+		opts := h.options()
+		opts.Subprotocols = []string{"a", "b"}
+		c, err := chanws.Dial(t.Context(), "ws://server.test/", &opts)
+		require.NoError(t, err)
+		require.Equal(t, "b", c.Subprotocol())
+		require.NoError(t, c.Close(1000, ""))
+	})
+}
+
+func TestErrorsOfSelectSubprotocolAreAnsweredAsThoseOfAuthorize(t *testing.T) {
+	for _, tc := range []struct {
+		err    error
+		panics bool
+		status int
+		body   string
+	}{
+		{errBroken, false, 403, "Forbidden\n"},
+		{&adapt.AuthnError{Message: "m"}, false, 401, "m\n"},
+		{&adapt.UpgradeError{Message: "m"}, false, 403, "m\n"},
+		{errBroken, true, 500, "Internal Server Error\n"},
+		{&adapt.AuthnError{Message: "m"}, true, 401, "m\n"},
+		{nil, false, 500, "Internal Server Error\n"}, // which chooses what was not offered
+	} {
+		answer := refused(t, shared(&adapt.Service{}), &adapt.ServiceConfig{SelectSubprotocol: func(*http.Request, []string) (string, error) {
+			if tc.panics {
+				panic(tc.err)
+			}
+			return "chat", tc.err
+		}}, nil)
+		require.Equal(t, tc.status, answer.StatusCode)
+		require.Equal(t, tc.body, string(answer.Body))
+	}
+}
+
 func TestAHandlerThatCannotWorkAnswers500(t *testing.T) {
 	for _, h := range []struct {
 		up  adapt.UpgradeFunc
@@ -95,6 +140,7 @@ func TestAHandlerThatCannotWorkAnswers500(t *testing.T) {
 		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{MaxMessageSize: -2}}},
 		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{CompressionLevel: 10}}},
 		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a b"}}},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a"}, SelectSubprotocol: func(*http.Request, []string) (string, error) { return "a", nil }}},
 	} {
 		require.Equal(t, 500, refused(t, h.up, h.cfg, nil).StatusCode)
 	}

@@ -79,6 +79,10 @@ type ServiceConfig struct {
 
 	// Subprotocols are those that the service speaks; see [chanws.UpgradeOptions].
 	Subprotocols []string
+	// SelectSubprotocol chooses instead of Subprotocols; see [chanws.UpgradeOptions]. It
+	// is called after the UpgradeFunc. Its errors and panics are answered as those of
+	// Authorize are.
+	SelectSubprotocol func(r *http.Request, offered []string) (string, error)
 	// Origins are the web pages from which browsers may connect besides those of the
 	// same origin; see [chanws.UpgradeOptions].
 	Origins []string
@@ -97,8 +101,8 @@ type ServiceConfig struct {
 type ClientConfig struct {
 	chanws.DialOptions
 
-	// Retry makes the client connect again when its connection is lost; nil: it does
-	// not. See [NewAsyncClient].
+	// Retry makes the client connect again when its connection has ended, as far as the
+	// policy says so; nil: it does not. See [NewAsyncClient].
 	Retry *chanws.RedialPolicy
 	// Validate is as in [ServiceConfig].
 	Validate func(any) error
@@ -129,9 +133,10 @@ func withDefaults(o chanws.Options) chanws.Options {
 // upgradeOptions are what a handshake is made with; Authorize is still to be set.
 func (cfg *ServiceConfig) upgradeOptions() chanws.UpgradeOptions {
 	return chanws.UpgradeOptions{
-		Options:      withDefaults(cfg.Options),
-		Subprotocols: cfg.Subprotocols,
-		Origins:      cfg.Origins,
+		Options:           withDefaults(cfg.Options),
+		Subprotocols:      cfg.Subprotocols,
+		SelectSubprotocol: cfg.SelectSubprotocol,
+		Origins:           cfg.Origins,
 	}
 }
 

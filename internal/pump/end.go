@@ -22,6 +22,7 @@ type end[E any] struct {
 
 	theirs    bool // the peer's close frame has come
 	clean     bool // and is the end
+	ours      bool // this side began the end, before anything else had decided it
 	closeSent bool // ours is with the operating system
 	severed   bool // the socket is closed, or is to be without more ado
 	settled   bool // the pumps end the socket in good order: nobody cuts that
@@ -261,7 +262,7 @@ func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error {
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(over)
-		p.cut(fmt.Errorf("chanws: close: %w", context.Cause(ctx)))
+		p.cutLocally(fmt.Errorf("chanws: close: %w", context.Cause(ctx)))
 	})
 	defer func() {
 		if !stop() {
@@ -304,7 +305,29 @@ func (p *Pump[E, M]) Shutdown(code int, reason string) {
 
 // Kill ends the connection at once and does not wait. The user's own Close is still
 // due.
-func (p *Pump[E, M]) Kill() { p.cut(errCutNow) }
+func (p *Pump[E, M]) Kill() { p.cutLocally(errCutNow) }
+
+// cutLocally is cut by this side's choice.
+func (p *Pump[E, M]) cutLocally(err error) {
+	p.mu.Lock()
+	p.noteOurs()
+	p.mu.Unlock()
+	p.cut(err)
+}
+
+// noteOurs notes that this side begins the end. Called with mu held.
+func (p *Pump[E, M]) noteOurs() {
+	if !p.end.decided && p.end.writeErr == nil {
+		p.end.ours = true
+	}
+}
+
+// ClosedLocally reports whether this side began the end of the connection.
+func (p *Pump[E, M]) ClosedLocally() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end.ours
+}
 
 // beginClose starts the user's own Close with what queue does under mu, unless it is
 // not the first.
@@ -315,6 +338,7 @@ func (p *Pump[E, M]) beginClose(queue func()) bool {
 		return false
 	}
 	p.end.userClosed = true
+	p.noteOurs()
 	queue()
 	p.release()
 	p.mu.Unlock()

@@ -285,6 +285,9 @@ func (p *Pump[E, M]) queueClose(code int, reason string) {
 // closeQueued notes that a close frame is queued: no message follows, and the peer's
 // time to answer runs. Called with mu held.
 func (p *Pump[E, M]) closeQueued() {
+	if p.outbox.urgentClose == nil {
+		p.noteOurs()
+	}
 	p.outbox.closing = true
 	p.tellClosing()
 	p.clocks.pong.stop() // a peer that closes need not answer pings
