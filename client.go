@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/chanws/chanws/internal/frame"
 )
@@ -33,7 +32,7 @@ type Client struct {
 	life context.Context // ends with Close and CloseNow
 	end  context.CancelFunc
 
-	delays backoff // of NewClient, then of whoever reconnects
+	redialer redialer // NewClient's, then the reconnection's
 
 	mu           sync.Mutex
 	current      *session   // what is written to
@@ -68,20 +67,39 @@ type ClientOptions struct {
 	// they may be called there too.
 	OnPing, OnPong func(*Client, []byte)
 
+	// OnConnect is called with each new connection, the first one included, before a
+	// read or write of the client uses it. This is the place to log in and to subscribe.
+	// It may write to c and receive from it; an event that it receives reaches no read.
+	//
+	// An error closes c and counts as a failed attempt. RedialPolicy.Retry is asked about
+	// it; if c had ended by then, otherwise than by this side, the error that Retry gets
+	// matches the end of c too. Without Retry, NewClient returns the error.
+	//
+	// ctx ends with the connection, and with the context of NewClient while that runs, or
+	// later with Close and CloseNow; then c is closed. ctx has no deadline of its own.
+	// OnConnect must not call the client's reads and writes, which wait for it. Default
+	// none.
+	OnConnect func(ctx context.Context, c *Conn) error
+
 	// Retry makes the client connect again; nil: it does not.
 	//
-	// NewClient then tries by the policy until it has a connection. Later a loss (the
-	// connection is dropped, reset, or timed out by PingInterval or WriteTimeout) is
-	// noticed by the next read or write, which connects again by the policy, from its
-	// first delay on. The read goes on there; what the peer sent meanwhile is not sent
-	// again. What lost connections have brought is kept, and read first, in order: for
-	// each as much as EventBuffer has room for, so a client that writes and reconnects
-	// must read too. A text or binary write that failed is sent again: the peer gets it at
-	// least once, not exactly once. Pings, pongs and closes are never repeated.
+	// NewClient then tries by the policy until it has a connection. Later, if the
+	// connection ends and [RedialPolicy.Retry] says so, by default when it was lost or
+	// when the server restarts, the next read or write connects again by the policy. A
+	// client with OnPing or OnPong does so by itself. The connecting goes on in a goroutine
+	// of its own, until there is a connection, the policy gives up, or the client is
+	// closed. Retry and Delay are called by that goroutine, or by reads and writes.
 	//
-	// What has not been lost but closed, by the peer's close frame or by this side,
-	// also for an error of the peer's, stays closed. When the policy gives up, the
-	// error matches both the loss and the last attempt's error, and the next read or
+	// A read or write waits for the new connection and goes on there, at most until its
+	// context ends. What the peer sent meanwhile is not sent again. Messages received
+	// before a loss are kept, up to EventBuffer per connection, and are read first, so a
+	// client that writes and reconnects must read too. A text or binary write that failed
+	// is sent again: the peer gets it at least once, not exactly once. Pings, pongs and
+	// closes are never repeated.
+	//
+	// A connection that this side has closed stays closed. An end that Retry takes for
+	// final is what reads and writes return. When the policy gives up, the error matches
+	// both the end of the connection and the last attempt's error, and the next read or
 	// write begins anew.
 	Retry *RedialPolicy
 
@@ -97,9 +115,9 @@ type UnexpectedMessageError struct {
 	Message Message // [Text] or [Binary]
 }
 
-// Error tells the kind of the message.
+// Error returns the kind and the size of the message, and where it is.
 func (e *UnexpectedMessageError) Error() string {
-	return "chanws: unexpected " + describe(e.Message)
+	return fmt.Sprintf("chanws: unexpected %s: it is in this error's Message; ReadMessage returns both kinds", describe(e.Message))
 }
 
 // A ValidationError is returned by a read whose result [ClientOptions.Validate] has
@@ -133,14 +151,6 @@ func (e *DecodeError) Error() string {
 // Unwrap gives e.Err.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
-func describe(m Message) string {
-	if text, ok := m.(Text); ok {
-		return fmt.Sprintf("text message of %d bytes", len(text))
-	}
-	binary, _ := m.(Binary)
-	return fmt.Sprintf("binary message of %d bytes", len(binary))
-}
-
 // clone is a copy of what reconnections need unchanged.
 func (o *ClientOptions) clone() ClientOptions {
 	kept := *o
@@ -165,14 +175,16 @@ func NewClient(ctx context.Context, url string, opts *ClientOptions) (*Client, e
 	if opts != nil {
 		c.opts = opts.clone()
 	}
+	policy := RedialPolicy{MaxAttempts: 1}
 	if c.opts.Retry != nil {
-		policy, err := c.opts.Retry.normalize()
-		if err != nil {
-			return nil, err
-		}
-		c.delays.policy = policy
+		policy = *c.opts.Retry
 	}
-	conn, err := c.dial(ctx)
+	policy, err := policy.normalize()
+	if err != nil {
+		return nil, err
+	}
+	c.redialer = redialer{dial: c.open, delays: backoff{policy: policy}}
+	conn, err := c.connect(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -293,8 +305,8 @@ func (c *Client) Pong(ctx context.Context, data []byte) error {
 // Close does the close handshake of the current connection, as [Conn.Close] does,
 // and ends every reconnection. Reads that wait return.
 func (c *Client) Close(code StatusCode, reason string) error {
-	if !frame.ValidCode(int(code)) || len(reason) > frame.MaxControlPayload-2 || !utf8.ValidString(reason) {
-		return fmt.Errorf("chanws: %w: close code %d, reason %q", ErrInvalidMessage, code, reason)
+	if wrong := frame.CheckClose(int(code), reason); wrong != nil {
+		return fmt.Errorf("chanws: %w: %w", ErrInvalidMessage, wrong)
 	}
 	return c.shut().Close(code, reason)
 }

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
+
+	"github.com/chanws/chanws/internal/handshake"
 )
 
 // lastWords gives the terminal error of a connection on which a write has failed
@@ -29,99 +30,128 @@ func (c *Client) lastWords(ctx context.Context, s *session, err error) error {
 	}
 }
 
-// mayReconnect tells whether err is the loss of a connection, and what to do about
-// it is in the options.
-func (c *Client) mayReconnect(err error) bool {
-	return c.opts.Retry != nil && c.life.Err() == nil && isLoss(err)
+// mayReconnect reports whether s, which has ended with err, is to be replaced. err is a
+// write's if the end is not known yet.
+func (c *Client) mayReconnect(s *session, err error) bool {
+	switch {
+	case c.opts.Retry == nil || c.life.Err() != nil:
+		return false
+	case s.conn.Err() != nil:
+		return s.passes()
+	}
+	return !errors.Is(err, net.ErrClosed) && c.redialer.delays.policy.Retry(err)
 }
 
-// isLoss tells whether err is of the network, and not of somebody's decision, as a
-// Close, a *ProtocolError and ErrOverflow are.
-func isLoss(err error) bool {
-	var network net.Error
-	return !errors.Is(err, net.ErrClosed) && (errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network))
-}
-
-// A reconnect is under way from the first read or write that needs it until there is
-// a connection, or the policy has given up. Others wait for it.
+// A reconnect is under way until there is a connection, the policy has given up, or the
+// client is closed. It has a goroutine of its own, so that reads and writes with little
+// time can wait for it one after the other.
 type reconnect struct {
-	done      chan struct{}
-	err       error // set before done is closed
-	abandoned bool  // whoever did it had no more time: set before done is closed
+	done chan struct{}
+	err  error // set before done is closed
 }
 
 // reconnect replaces the session lost, unless that has happened already.
 func (c *Client) reconnect(ctx context.Context, lost *session, loss error) error {
-	for {
-		c.mu.Lock()
-		if c.current != lost {
-			c.mu.Unlock()
-			return nil
-		}
-		r := c.reconnecting
-		if r == nil {
-			r = &reconnect{done: make(chan struct{})}
-			c.reconnecting = r
-			c.mu.Unlock()
-			return c.lead(ctx, r, lost, loss)
-		}
-		c.mu.Unlock()
-		select {
-		case <-r.done:
-			if !r.abandoned {
-				return r.err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	r := c.startReconnect(lost, loss)
+	if r == nil {
+		return nil
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
-// lead does a reconnection, and tells those who wait for it.
-func (c *Client) lead(ctx context.Context, r *reconnect, lost *session, loss error) error {
-	defer func() {
-		c.mu.Lock()
-		c.reconnecting = nil
-		c.mu.Unlock()
-		close(r.done)
-	}()
-	conn, err := c.redial(ctx, lost)
+// startReconnect returns the reconnection that is to replace lost, or nil if lost has
+// been replaced.
+func (c *Client) startReconnect(lost *session, loss error) *reconnect {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != lost {
+		return nil
+	}
+	if c.reconnecting == nil {
+		c.reconnecting = &reconnect{done: make(chan struct{})}
+		go c.runReconnect(c.reconnecting, lost, loss)
+	}
+	return c.reconnecting
+}
+
+func (c *Client) runReconnect(r *reconnect, lost *session, loss error) {
+	c.redialer.delays.lived(lost.life.span())
+	conn, err := c.connect(c.life, loss)
 	switch {
 	case err == nil && c.replace(conn):
 	case c.life.Err() != nil:
 		r.err = loss
-	case ctx.Err() != nil:
-		r.err, r.abandoned = ctx.Err(), true
 	default:
 		r.err = fmt.Errorf("%w; then %w", loss, err)
 	}
-	return r.err
+	if r.err != nil {
+		c.mu.Lock()
+		c.reconnecting = nil
+		c.mu.Unlock()
+	}
+	close(r.done)
 }
 
-// redial makes the connection that is to replace lost. It has the values of
-// NewClient's context, and nothing of ctx's but its end.
-func (c *Client) redial(ctx context.Context, lost *session) (*Conn, error) {
-	dialing, cancel := context.WithCancel(c.life)
-	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
-	c.delays.lived(lost.life.span())
-	if err := wait(dialing, c.delays.next()); err != nil {
+// connect makes a connection, by as many attempts as the policy allows.
+func (c *Client) connect(ctx context.Context, end error) (conn *Conn, err error) {
+	for conn, err = range c.redialer.connect(ctx, end) {
+		if err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
+// open is one attempt: it dials and calls OnConnect.
+func (c *Client) open(ctx context.Context) (*Conn, error) {
+	conn, err := Dial(ctx, c.url, &c.opts.DialOptions)
+	if err != nil || c.opts.OnConnect == nil {
+		return conn, err
+	}
+	if err := c.callOnConnect(ctx, conn); err != nil {
 		return nil, err
 	}
-	return c.dial(dialing)
+	return conn, nil
 }
 
-// dial makes a connection: with Retry by as many attempts as it takes.
-func (c *Client) dial(ctx context.Context) (*Conn, error) {
-	for failures := 1; ; failures++ {
-		conn, err := Dial(ctx, c.url, &c.opts.DialOptions)
-		if err == nil || c.opts.Retry == nil || ctx.Err() != nil || c.delays.policy.final(err, failures) {
-			return conn, err
+// callOnConnect calls OnConnect and closes conn if that fails, or if ctx ends first.
+func (c *Client) callOnConnect(ctx context.Context, conn *Conn) error {
+	ready := false
+	defer func() { // also when OnConnect panics
+		if !ready {
+			_ = conn.CloseNow()
 		}
-		if ended := wait(ctx, c.delays.next()); ended != nil {
-			return nil, fmt.Errorf("%w; last: %w", ended, err)
-		}
+	}()
+	during, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(conn.Context(), func() { cancel(conn.Err()) })()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		_ = conn.CloseNow()
+	})
+	defer stop()
+	err := c.opts.OnConnect(during, conn)
+	var end error
+	switch {
+	case !stop():
+		<-closed
+		return fmt.Errorf("chanws: OnConnect: %w", handshake.Ended(ctx))
+	case err == nil:
+		ready = true
+		return nil
+	case !conn.ClosedLocally():
+		end = conn.Err() // the peer may have refused what OnConnect asked for
 	}
+	if end != nil {
+		return fmt.Errorf("chanws: OnConnect: %w; then %w", err, end)
+	}
+	return fmt.Errorf("chanws: OnConnect: %w", err)
 }
 
 // replace makes conn the current connection, unless the client has been closed. The
@@ -136,6 +166,7 @@ func (c *Client) replace(conn *Conn) bool {
 	s := c.newSession(conn)
 	c.current.next = s
 	c.current = s
+	c.reconnecting = nil // whoever finds s ended needs another one
 	drained := c.drainLost()
 	c.mu.Unlock()
 	s.start(c)

@@ -138,8 +138,8 @@ func TestClient_decisions_are_not_retried(t *testing.T) {
 		want      func(t *testing.T, err error)
 	}{
 		{"the peer's close frame", func(t *testing.T, s *site, c *chanws.Client, peer *chanws.Conn) {
-			require.NoError(t, peer.Close(chanws.StatusGoingAway, ""))
-		}, func(t *testing.T, err error) { require.Equal(t, chanws.StatusGoingAway, chanws.CloseStatus(err)) }},
+			require.NoError(t, peer.Close(chanws.StatusNormalClosure, ""))
+		}, func(t *testing.T, err error) { require.Equal(t, chanws.StatusNormalClosure, chanws.CloseStatus(err)) }},
 		{"a breach of the protocol", func(t *testing.T, s *site, c *chanws.Client, peer *chanws.Conn) {
 			_, err := s.ends[0].Write([]byte{0xff, 0xff})
 			require.NoError(t, err)
@@ -150,6 +150,13 @@ func TestClient_decisions_are_not_retried(t *testing.T) {
 		{"the current connection's CloseNow", func(t *testing.T, s *site, c *chanws.Client, peer *chanws.Conn) {
 			require.NoError(t, c.Conn().CloseNow())
 		}, func(t *testing.T, err error) { require.ErrorIs(t, err, net.ErrClosed) }},
+		{"the current connection's Close", func(t *testing.T, s *site, c *chanws.Client, peer *chanws.Conn) {
+			require.NoError(t, c.Conn().Close(chanws.StatusGoingAway, ""))
+		}, func(t *testing.T, err error) { require.Equal(t, chanws.StatusGoingAway, chanws.CloseStatus(err)) }},
+		{"the end of the current connection's Send", func(t *testing.T, s *site, c *chanws.Client, peer *chanws.Conn) {
+			close(c.Conn().Send)
+			<-c.Conn().Done()
+		}, func(t *testing.T, err error) { require.Equal(t, chanws.StatusNormalClosure, chanws.CloseStatus(err)) }},
 		{"the client's CloseNow", func(t *testing.T, s *site, c *chanws.Client, peer *chanws.Conn) {
 			require.NoError(t, c.CloseNow())
 		}, func(t *testing.T, err error) { require.ErrorIs(t, err, net.ErrClosed) }},
@@ -444,7 +451,9 @@ func TestClient_a_new_connection_keeps_the_values_of_NewClients_context_only(t *
 func TestClient_everything_at_once_under_a_flapping_server(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		ignore := func(*chanws.Client, []byte) {}
-		c, _ := s.connected(&chanws.ClientOptions{Retry: retry(), OnPing: ignore, ReadTimeout: time.Second})
+		policy := retry()
+		policy.MaxInterval = 10 * time.Second // less than a connection lives
+		c, _ := s.connected(&chanws.ClientOptions{Retry: policy, OnPing: ignore, ReadTimeout: time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		var wg sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -14,7 +15,8 @@ type session struct {
 	events <-chan Event // conn's, or what receiveLoop leaves of them
 	queue  chan<- Event // receiveLoop's end of events; nil without handlers
 	life   *life
-	next   *session // what has replaced this one; guarded by Client.mu
+	next   *session    // what has replaced this one; guarded by Client.mu
+	passes func() bool // asks Retry about the end of conn, once
 
 	// unread are messages that were taken from events because s was lost before
 	// anybody read from it, and drained tells that these are all. Guarded by Client.mu.
@@ -27,6 +29,9 @@ type session struct {
 
 func (c *Client) newSession(conn *Conn) *session {
 	s := &session{conn: conn, events: conn.Events(), life: watch(conn)}
+	s.passes = sync.OnceValue(func() bool {
+		return !conn.ClosedLocally() && c.redialer.delays.policy.Retry(conn.Err())
+	})
 	s.left, s.leave = context.WithCancel(c.life)
 	if c.opts.OnPing != nil || c.opts.OnPong != nil {
 		queue := make(chan Event, cap(s.events))
@@ -74,10 +79,14 @@ func (s *session) end() {
 }
 
 // receiveLoop runs the handlers, and puts aside for the reads what is theirs. The
-// terminal event is theirs as well.
+// terminal event is theirs as well, but the handlers' next connection does not wait for
+// them.
 func (s *session) receiveLoop(c *Client) {
 	defer close(s.queue)
 	for ev := range s.conn.Events() {
+		if end, terminal := ev.(error); terminal && c.mayReconnect(s, end) {
+			c.startReconnect(s, end)
+		}
 		switch ev := ev.(type) {
 		case Ping:
 			if c.opts.OnPing != nil {
@@ -100,6 +109,9 @@ func (s *session) receiveLoop(c *Client) {
 
 // read waits for the next message, on as many connections as it takes.
 func (c *Client) read(ctx context.Context) (Message, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
 	c.mu.Lock()
 	s := c.reading
 	c.mu.Unlock()
@@ -190,7 +202,7 @@ func (c *Client) following(ctx context.Context, s *session) (*session, error) {
 			return nil, ctx.Err()
 		}
 		loss := s.conn.Err()
-		if !c.mayReconnect(loss) {
+		if !c.mayReconnect(s, loss) {
 			return nil, loss
 		}
 		if err := c.reconnect(ctx, s, loss); err != nil {
@@ -201,6 +213,9 @@ func (c *Client) following(ctx context.Context, s *session) (*session, error) {
 
 // write sends m, on as many connections as it takes.
 func (c *Client) write(ctx context.Context, m Message) error {
+	if ctx == nil {
+		return errNilContext
+	}
 	for {
 		c.mu.Lock()
 		s := c.current
@@ -209,7 +224,7 @@ func (c *Client) write(ctx context.Context, m Message) error {
 		if err == nil || c.opts.Retry == nil || ctx.Err() != nil || errors.Is(err, ErrInvalidMessage) {
 			return err
 		}
-		if err = c.lastWords(ctx, s, err); ctx.Err() != nil || !c.mayReconnect(err) {
+		if err = c.lastWords(ctx, s, err); ctx.Err() != nil || !c.mayReconnect(s, err) {
 			return err
 		}
 		if err = c.reconnect(ctx, s, err); err != nil {

@@ -237,7 +237,7 @@ func TestClient_lost_connections_are_closed_before_their_messages_are_read(t *te
 					peer = s.conn()
 				}
 				for _, conn := range lost[1:] { // the reads are still at the first
-					require.Equal(t, net.ErrClosed, conn.CloseNow(), "it has been closed")
+					require.ErrorIs(t, conn.CloseNow(), net.ErrClosed, "it has been closed")
 				}
 				peer.Send <- chanws.Text("last")
 				for range lost {

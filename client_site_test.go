@@ -29,17 +29,20 @@ type site struct {
 	down    bool // refuses connections
 	hang    bool // accepts them and does not answer
 	refusal int  // an HTTP status instead of 101
-	dials   []time.Time
-	ends    []net.Conn // bare server ends, below conns
+
+	refusalHeader string // its Retry-After
+	dials         []time.Time
+	ends          []net.Conn // bare server ends, below conns
 }
 
 func newSite(t *testing.T, opts *chanws.UpgradeOptions) *site {
 	s := &site{t: t, conns: make(chan *chanws.Conn, 100), accept: make(chan net.Conn)}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
-		refusal := s.refusal
+		refusal, retryAfter := s.refusal, s.refusalHeader
 		s.mu.Unlock()
 		if refusal != 0 {
+			w.Header().Set("Retry-After", retryAfter)
 			w.WriteHeader(refusal)
 			return
 		}
@@ -90,6 +93,10 @@ func (s *site) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	return near, nil
 }
 
+func (s *site) httpClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: s.dial}}
+}
+
 func (s *site) set(do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +109,7 @@ func (s *site) client(opts *chanws.ClientOptions) (*chanws.Client, error) {
 		opts = &chanws.ClientOptions{}
 	}
 	o := *opts
-	o.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: s.dial}}
+	o.HTTPClient = s.httpClient()
 	c, err := chanws.NewClient(s.t.Context(), "ws://server.test/", &o)
 	if err == nil {
 		s.t.Cleanup(func() { c.CloseNow() })
@@ -130,6 +137,13 @@ func (s *site) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ends[len(s.ends)-1].(interface{ Drop() }).Drop()
+}
+
+// dialled is how many dials there were.
+func (s *site) dialled() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.dials)
 }
 
 // delays are the times between the dials.

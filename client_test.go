@@ -71,7 +71,8 @@ func TestClient_refuses_what_cannot_be_sent_and_stays_open(t *testing.T) {
 		var unsupported *json.UnsupportedTypeError
 		require.ErrorAs(t, err, &unsupported)
 		require.ErrorContains(t, err, "chan int")
-		require.ErrorIs(t, c.Close(1005, ""), chanws.ErrInvalidMessage)
+		require.ErrorIs(t, c.Close(1006, ""), chanws.ErrInvalidMessage)
+		require.ErrorIs(t, c.Close(0, "a reason"), chanws.ErrInvalidMessage)
 		require.ErrorIs(t, c.Close(1000, string(make([]byte, 124))), chanws.ErrInvalidMessage)
 		require.ErrorIs(t, c.Close(1000, "\xff"), chanws.ErrInvalidMessage)
 		require.Equal(t, begin, time.Now())
@@ -91,11 +92,11 @@ func TestClient_a_message_of_the_other_kind_is_in_the_error(t *testing.T) {
 		var other *chanws.UnexpectedMessageError
 		require.ErrorAs(t, err, &other)
 		require.Equal(t, chanws.Binary("bytes"), other.Message)
-		require.EqualError(t, err, "chanws: unexpected binary message of 5 bytes")
+		require.EqualError(t, err, "chanws: unexpected binary message of 5 bytes: it is in this error's Message; ReadMessage returns both kinds")
 		_, err = c.ReadBinaryMessage(t.Context())
 		require.ErrorAs(t, err, &other)
 		require.Equal(t, chanws.Text("text"), other.Message)
-		require.EqualError(t, err, "chanws: unexpected text message of 4 bytes")
+		require.EqualError(t, err, "chanws: unexpected text message of 4 bytes: it is in this error's Message; ReadMessage returns both kinds")
 		require.Equal(t, "next", readText(t, c))
 	})
 }

@@ -27,7 +27,7 @@ const (
 	CompressionNoContextTakeover
 	// CompressionContextTakeover keeps the window from message to message, so that each
 	// may refer to those before: small messages of one kind get much smaller still. A
-	// connection holds up to 100 KiB for that.
+	// connection holds up to 40 KiB for that.
 	CompressionContextTakeover
 )
 

@@ -353,26 +353,26 @@ func TestBadCompressedMessagesEndTheConnection(t *testing.T) {
 		}, 1002, "RSV1 set on a continuation frame"},
 		{"a reserved block type", whole(frame.Binary, "\x06"), 1007, "corrupt compressed data"},
 		{"a block that ends early", whole(frame.Text, "\xf2\x48\xcd"), 1007, "corrupt compressed data"},
-		{"a distance beyond what was sent", whole(frame.Text, "\xf2\x00\x11\x00\x00"), 1007, "distance beyond the window"},
+		{"a distance beyond what was sent", whole(frame.Text, "\xf2\x00\x11\x00\x00"), 1007, "invalid block, code or distance"},
 		{"corrupt data over fragments", func(p *deflatePeer) []byte {
 			return append(p.encodeBit(false, frame.Text, []byte("\xf2\x48")), p.encode(true, frame.Continuation, []byte("\xcd"))...)
 		}, 1007, "corrupt compressed data"},
 		{"text that is not UTF-8", deflated(frame.Text, []byte("a\xffb")), 1007, "not valid UTF-8"},
 		{"text that ends inside a character", deflated(frame.Text, append(report(1, 5000), 0xe2)), 1007, "not valid UTF-8"},
-		{"one byte too many", deflated(frame.Binary, make([]byte, limit+1)), 1009, "message of more than 10000 bytes"},
+		{"one byte too many", deflated(frame.Binary, make([]byte, limit+1)), 1009, "decompressed message of more than Options.MaxMessageSize 10000 bytes"},
 		{"compressed bytes that no message can have", func(p *deflatePeer) []byte {
 			return p.encodeBit(true, frame.Binary, make([]byte, limit+limit/8+1025))[:20]
-		}, 1009, "message of more than 10000 bytes"},
+		}, 1009, "decompressed message of more than Options.MaxMessageSize 10000 bytes"},
 		{"the same in fragments", func(p *deflatePeer) []byte {
 			return append(p.encodeBit(false, frame.Binary, make([]byte, limit)), p.encode(false, frame.Continuation, make([]byte, limit/8+1025))...)
-		}, 1009, "message of more than 10000 bytes"},
+		}, 1009, "decompressed message of more than Options.MaxMessageSize 10000 bytes"},
 	} {
 		eachDeflate(t, func(t *testing.T, server bool, mode chanws.Compression) {
 			synctest.Test(t, func(t *testing.T) {
 				conn, peer := deflatePair(t, server, chanws.Options{Compression: mode, MaxMessageSize: limit})
 				peer.sendDeflated(frame.Binary, make([]byte, limit))
 				require.Len(t, <-conn.Events(), limit, "what is within the limits")
-				if mode == takeover && tc.reason == "distance beyond the window" {
+				if mode == takeover && tc.reason == "invalid block, code or distance" {
 					return // now there is a window
 				}
 				peer.write(tc.frames(peer))

@@ -3,6 +3,7 @@ package chanws
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 // A Conn is a WebSocket connection: events come out of [Conn.Events], messages go
-// into [Conn.Send]. [Dial], [Upgrade], [Listener] and package wstest make them.
+// into [Conn.Send]. [Dial], [Upgrade], [Listener], [NewConn] and package wstest make them.
 //
 // All methods, and sends on Send, are safe for any number of goroutines; a
 // message is never interleaved with another. What one goroutine does with Send,
@@ -20,7 +21,9 @@ import (
 //
 // Every Conn must be closed by its user with [Conn.Close], [Conn.CloseContext] or
 // [Conn.CloseNow], like every net.Conn, also when it has ended by itself: until
-// then one goroutine goes on receiving from Send, so that no sender hangs.
+// then one goroutine goes on receiving from Send, so that no sender hangs. As a safety
+// net, the garbage collector ends that goroutine if the connection has ended and the Conn
+// is unreachable. It does not touch a connection that has not ended.
 type Conn struct {
 	// Send takes the messages to write, in order. What waits in it is written with
 	// as few calls to the operating system as possible.
@@ -62,6 +65,9 @@ func (c *Conn) Events() <-chan Event { return c.pump.Events() }
 // [Close] or an [Error], then and at every later call. When ctx ends first,
 // Receive returns ctx's error and the connection lives on.
 func (c *Conn) Receive(ctx context.Context) (Event, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
 	var ev Event
 	var ok bool
 	select {
@@ -100,9 +106,10 @@ func (c *Conn) Write(ctx context.Context, m Message) error { return c.pump.Write
 // another goroutine may still get a message, and those before it may be gone.
 //
 // Close returns nil if the connection ended with both close frames, also when that
-// was before the call, else Err(). An invalid code or reason is refused with an
-// error that matches [ErrInvalidMessage], and nothing is closed. A second Close
-// or CloseNow waits for the first and returns net.ErrClosed. When Close has
+// was before the call, else Err(). Code 0 or [StatusNoStatusRcvd] sends a close frame
+// without a code; reason must be "" then. An invalid code or reason is refused with an
+// error that matches [ErrInvalidMessage], and nothing is closed. A second Close or
+// CloseNow waits for the first and returns an error that matches net.ErrClosed. When Close has
 // returned, no goroutine of the connection is left. It may be called from the loop
 // that receives Events.
 func (c *Conn) Close(code StatusCode, reason string) error {
@@ -117,8 +124,8 @@ func (c *Conn) CloseContext(ctx context.Context, code StatusCode, reason string)
 
 // CloseNow ends the connection at once, without a close handshake; its terminal
 // [Error] then matches net.ErrClosed. It cuts a running Close short, and returns nil
-// when it is the first of its kind, else net.ErrClosed. When it has returned, no
-// goroutine of the connection is left. A close frame that answers an error of the
+// when it is the first of its kind, else an error that matches net.ErrClosed. When it
+// has returned, no goroutine of the connection is left. A close frame that answers an error of the
 // peer's is given up to a second to arrive.
 func (c *Conn) CloseNow() error { return c.pump.CloseNow() }
 
@@ -149,6 +156,12 @@ func (c *Conn) Context() context.Context { return c.pump.Context() }
 // ended, and nil before.
 func (c *Conn) Err() error { return c.pump.Err() }
 
+// ClosedLocally reports whether this side ended the connection, or has begun to: by
+// Close, CloseContext, CloseNow, a [Close] message, close(c.Send), or the end of the
+// [Listener]. It is false if the peer's close frame, a lost connection or an error came
+// first.
+func (c *Conn) ClosedLocally() bool { return c.pump.ClosedLocally() }
+
 // ID is a random string that is unique to this connection, for logs and maps.
 func (c *Conn) ID() string { return c.id }
 
@@ -160,7 +173,7 @@ func (c *Conn) Subprotocol() string { return c.subprotocol }
 func (c *Conn) Request() *http.Request { return c.request }
 
 // Response is the server's answer to the upgrade request, with all its headers. On
-// the server it is nil.
+// the server it is nil, and after [NewConn].
 func (c *Conn) Response() *http.Response { return c.response }
 
 // LocalAddr is the address of this end of the connection.
@@ -181,9 +194,10 @@ func newConn(ctx context.Context, s *handshake.Stream, client bool, set *setting
 		subprotocol: s.Subprotocol,
 		response:    s.Response,
 	}
-	options := &set.pump
+	options, onDrop := &set.pump, set.onDrop
 	if set.logger != nil {
-		options = logLifecycle(set, c.id, s.Conn)
+		logger := set.logger.With("conn", c.id, "peer", s.Conn.RemoteAddr())
+		options, onDrop = logLifecycle(logger, set), logDrops(logger, set.onDrop)
 	}
 	c.pump = pump.Start(pump.Config[Event, Message]{
 		Context:  ctx,
@@ -191,20 +205,19 @@ func newConn(ctx context.Context, s *handshake.Stream, client bool, set *setting
 		Buffered: s.Buffered,
 		Client:   client,
 		Options:  options,
-		OnDrop:   set.onDrop,
+		OnDrop:   onDrop,
 		Types:    &vocabulary,
 
 		Compression: set.compression.start(s.Deflate, client),
 	})
 	c.Send = c.pump.Send()
 	c.request = s.Request.WithContext(c.pump.Context())
+	freeUnreachable(c)
 	return c
 }
 
-// logLifecycle tells the logger of the connection's beginning, and gives options that
-// make it told of the end.
-func logLifecycle(set *settings, id string, conn net.Conn) *pump.Options {
-	logger := set.logger.With("conn", id, "peer", conn.RemoteAddr())
+// logLifecycle logs the connection's beginning, and returns options that log its end.
+func logLifecycle(logger *slog.Logger, set *settings) *pump.Options {
 	logger.Debug("websocket connection open")
 	options := set.pump
 	ended := options.Trace.Ended
@@ -215,4 +228,17 @@ func logLifecycle(set *settings, id string, conn net.Conn) *pump.Options {
 		}
 	}
 	return &options
+}
+
+// logDrops returns a hook that logs every dropped message before onDrop is called,
+// which may be nil. It allocates nothing if the logger discards debug records.
+func logDrops(logger *slog.Logger, onDrop func(Message, error)) func(Message, error) {
+	return func(m Message, err error) {
+		if logger.Enabled(context.Background(), slog.LevelDebug) {
+			logger.Debug("websocket message dropped", "message", describe(m), "err", err)
+		}
+		if onDrop != nil {
+			onDrop(m, err)
+		}
+	}
 }

@@ -36,22 +36,27 @@ type DialOptions struct {
 	// Subprotocols.
 	RequireSubprotocol bool
 
-	// HTTPClient makes the upgrade request: its Transport brings proxies, TLS and
-	// custom dialling, its Jar, CheckRedirect and Timeout do what they always do. Of
-	// an *http.Transport a copy is used, with HTTP/1.1 alone and without keep-alive.
-	// Another RoundTripper must answer 101 with a body that is an io.ReadWriteCloser;
-	// if it does not call httptrace's GotConn for that, or for several requests, the
-	// connection has neither deadlines nor addresses. A net.Conn of its own dialling
-	// must obey its deadlines: with one that ignores them Dial fails when its time is
-	// over. Without a Transport it is a copy of
-	// http.DefaultTransport, without CheckRedirect at most 10 redirects are followed
-	// and none from wss to ws. Through an HTTP proxy wss is tunnelled with CONNECT,
-	// but ws is not: net/http asks the proxy itself, and many refuse to upgrade.
-	// Default: a client with neither.
+	// HTTPClient makes the upgrade request. Its Transport brings proxies, TLS and custom
+	// dialling; its Jar, CheckRedirect and Timeout do what they always do. Default: a
+	// client with none of them.
+	//
+	// An *http.Transport is copied, and the copy speaks HTTP/1.1 without keep-alive. A
+	// client without a Transport gets a copy of http.DefaultTransport, which takes its
+	// proxies from the environment, for ws and wss as for http and https. An HTTP proxy
+	// is asked for a tunnel with CONNECT for both (RFC 6455 section 4.1). A net.Conn of
+	// its own dialling must obey its deadlines, or Dial fails when its time is over.
+	//
+	// Another RoundTripper is used unchanged, and HTTP proxies and the spelling of header
+	// names are its own. It must answer 101 with a body that is an io.ReadWriteCloser,
+	// and must not read that. If it does not call httptrace's GotConn for its request, or
+	// calls it for several requests, the connection has neither deadlines nor addresses.
+	//
+	// Without a CheckRedirect at most 10 redirects are followed, and none from wss to ws.
 	HTTPClient *http.Client
-	// TLSConfig is for wss and https. Together with HTTPClient it is an error: set
-	// its Transport's TLSClientConfig instead. Default: that of
-	// http.DefaultTransport.
+	// TLSConfig is for wss and https. Together with HTTPClient it is an error: set its
+	// Transport's TLSClientConfig instead. By ALPN the protocols in NextProtos are
+	// offered, except h2, which has no upgrade; if there are none, http/1.1. Default:
+	// that of http.DefaultTransport.
 	TLSConfig *tls.Config
 
 	// HandshakeTimeout is a deadline over everything that Dial does: resolving,
@@ -59,17 +64,19 @@ type DialOptions struct {
 	HandshakeTimeout time.Duration
 
 	// Authorize is called for every request before it is sent, also for those that
-	// follow a redirect, so that tokens are fresh. It may change the URL and the
-	// header, but not what belongs to the handshake. A redirect may lead to another
-	// host: look at the request's URL before you add a secret. Its error ends Dial.
-	// Its context ends with the handshake.
+	// follow a redirect, so that tokens are fresh. It may change the URL, the header and
+	// the Host, but not what belongs to the handshake. The request's Host is empty unless
+	// Header has one: then the Host header is that of the URL, also of a URL that
+	// Authorize has set. A redirect may lead to another host: look at the request's URL
+	// before you add a secret. Its error ends Dial. Its context ends with the handshake.
 	Authorize func(context.Context, *http.Request) error
 }
 
 const defaultHandshakeTimeout = 30 * time.Second
 
 // A HandshakeError is a server's answer that opens no WebSocket connection: one that
-// is not 101 Switching Protocols, or a 101 that breaks RFC 6455 section 4.1.
+// is not 101 Switching Protocols, or a 101 that breaks RFC 6455 section 4.1. It may
+// also be the answer of an HTTP proxy to CONNECT, for example 407; its text says so.
 type HandshakeError struct {
 	StatusCode int         // 401
 	Status     string      // "401 Unauthorized"
@@ -78,18 +85,25 @@ type HandshakeError struct {
 	Err        error       // what is wrong with it
 }
 
-// Error gives the status and the beginning of the body, or what is wrong with a 101.
+// Error returns the status and the beginning of the body, or what is wrong with a 101.
 func (e *HandshakeError) Error() string {
-	text := "websocket handshake: " + e.Status
+	const prefix = "websocket handshake: "
+	if errors.As(e.Err, new(*handshake.ProxyError)) {
+		return prefix + e.Err.Error()
+	}
+	text := prefix + e.Status
 	if e.Status == "" {
-		text = fmt.Sprintf("websocket handshake: %d", e.StatusCode)
+		text = fmt.Sprintf("%s%d", prefix, e.StatusCode)
+	}
+	class := e.StatusCode / 100
+	if class == 2 {
+		text += ": no WebSocket endpoint at this URL, want 101"
 	}
 	refused := e.StatusCode != http.StatusSwitchingProtocols
-	redirected := e.StatusCode >= 300 && e.StatusCode < 400
-	if body := excerpt(e.Body); refused && !redirected && body != "" {
+	if body := excerpt(e.Body); refused && class != 3 && body != "" {
 		return text + ": " + body
 	}
-	if e.Err != nil && (!refused || redirected) {
+	if e.Err != nil && (!refused || class == 3) {
 		return text + ": " + e.Err.Error()
 	}
 	return text
@@ -122,7 +136,8 @@ func excerpt(body []byte) string {
 //
 //   - one that names the option, or says what is wrong with the URL, before anything
 //     was dialled;
-//   - a *[HandshakeError] for an answer that is not 101, or not a valid one;
+//   - a *[HandshakeError] for an answer that is not 101, or not a valid one, of the
+//     server or of a proxy;
 //   - one that matches os.ErrDeadlineExceeded and context.DeadlineExceeded when
 //     HandshakeTimeout has expired;
 //   - one that matches ctx.Err() and ctx's cause when ctx has ended;
@@ -131,9 +146,13 @@ func excerpt(body []byte) string {
 //     *tls.CertificateVerificationError and so on; http.ErrSchemeMismatch for wss to a
 //     server that answers without TLS.
 //
-// Match them with errors.Is and errors.As. Their texts show neither the URL's
-// user and password nor its query. A failed Dial leaves no connection and no goroutine, as
-// far as HTTPClient's Transport is an *http.Transport or leaves none.
+// Match them with errors.Is and errors.As. Their texts name the URL that was dialled
+// last, without user, password and query. ctx and the timeouts hold whatever HTTPClient's
+// Transport does. A failed Dial leaves no connection and no goroutine behind (with a
+// RoundTripper that is not an *http.Transport, only as far as that one returns).
+//
+// In url's path and query, spaces, "<>\^`{|} and what is not ASCII are percent-encoded;
+// what is encoded already is sent unchanged.
 func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
 	if opts == nil {
 		opts = new(DialOptions)
@@ -165,6 +184,11 @@ func dialError(url string, err error) error {
 	if errors.As(err, &unusable) {
 		return fmt.Errorf("chanws: dial: %w", err)
 	}
+	where := handshake.Show(url)
+	var moved *handshake.MovedError
+	if errors.As(err, &moved) {
+		where, err = moved.URL+" (from "+where+")", moved.Err
+	}
 	var answer *handshake.ResponseError
 	if errors.As(err, &answer) {
 		err = &HandshakeError{
@@ -175,5 +199,5 @@ func dialError(url string, err error) error {
 			Err:        answer.Err,
 		}
 	}
-	return fmt.Errorf("chanws: dial %s: %w", handshake.Show(url), err)
+	return fmt.Errorf("chanws: dial %s: %w", where, err)
 }

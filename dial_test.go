@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -129,6 +130,55 @@ func TestDialGivesTheServersRefusal(t *testing.T) {
 	servers.Wait()
 }
 
+func TestDialSaysThatAPlainHTTPServerIsNoEndpoint(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<h1>Hello</h1>") }))
+	t.Cleanup(server.Close)
+	_, err := chanws.Dial(t.Context(), server.URL+"/here", nil)
+	require.EqualError(t, err, "chanws: dial "+server.URL+"/here: websocket handshake: 200 OK: no WebSocket endpoint at this URL, want 101: <h1>Hello</h1>")
+}
+
+func TestAnswerOfAProxyIsAHandshakeError(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"ws://server.example/", "wss://server.example/"} {
+		client, servers := inMemory(answering("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno"))
+		client.Transport.(*http.Transport).Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("me", "secret")})
+		_, err := chanws.Dial(t.Context(), target, &chanws.DialOptions{HTTPClient: client})
+		var refused *chanws.HandshakeError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, 407, refused.StatusCode)
+		require.Equal(t, "407 Proxy Authentication Required", refused.Status)
+		require.Equal(t, "Basic", refused.Header.Get("Proxy-Authenticate"))
+		require.Equal(t, "no", string(refused.Body))
+		require.ErrorContains(t, err, "chanws: dial "+target+": websocket handshake: the proxy proxy.example:3128 answered 407 Proxy Authentication Required to CONNECT server.example:")
+		require.NotContains(t, err.Error(), "secret")
+		servers.Wait()
+
+		// By default it is final.
+		attempts := 0
+		client, servers = inMemory(answeringStatus(407))
+		client.Transport.(*http.Transport).Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.example:3128"})
+		for _, err := range chanws.Redial(t.Context(), target, &chanws.DialOptions{HTTPClient: client}, chanws.RedialPolicy{MaxAttempts: 3, Interval: time.Millisecond}) {
+			require.ErrorAs(t, err, &refused)
+			attempts++
+		}
+		require.Equal(t, 1, attempts)
+		servers.Wait()
+	}
+}
+
+func TestDialNamesTheURLThatItHasDialled(t *testing.T) {
+	t.Parallel()
+	client, servers := inMemory(answeringStatus(404))
+	_, err := chanws.Dial(t.Context(), "ws://given.example/a?token=secret", &chanws.DialOptions{HTTPClient: client,
+		Authorize: func(_ context.Context, r *http.Request) error {
+			r.URL.Host, r.URL.Path = "other.example:81", "/b c"
+			return nil
+		}})
+	require.EqualError(t, err, "chanws: dial ws://other.example:81/b%20c (from ws://given.example/a): websocket handshake: 404 Not Found")
+	servers.Wait()
+}
+
 func TestDialGivesWhatIsWrongWithA101(t *testing.T) {
 	t.Parallel()
 	client, servers := inMemory(answering("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"))
@@ -146,14 +196,17 @@ func TestHandshakeErrorText(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("cause")
 	for want, e := range map[string]chanws.HandshakeError{
-		"websocket handshake: 0":                             {},
-		"websocket handshake: 404":                           {StatusCode: 404, Err: cause},
-		"websocket handshake: 404 Not Found":                 {StatusCode: 404, Status: "404 Not Found", Body: []byte(" \x00\xff\n")},
-		"websocket handshake: 404: <b>no</b> here":           {StatusCode: 404, Body: []byte("\x1b<b>no</b>\r\n\r\n here\n")},
-		"websocket handshake: 302 Found: cause":              {StatusCode: 302, Status: "302 Found", Body: []byte("moved"), Err: cause},
-		"websocket handshake: 101: cause":                    {StatusCode: 101, Err: cause},
-		"websocket handshake: 500: " + rep("x", 200) + "...": {StatusCode: 500, Body: []byte(rep("x", 201))},
-		"websocket handshake: 500: x" + rep("é", 99) + "...": {StatusCode: 500, Body: []byte("x" + rep("é", 200))},
+		"websocket handshake: 0":                                                          {},
+		"websocket handshake: 404":                                                        {StatusCode: 404, Err: cause},
+		"websocket handshake: 404 Not Found":                                              {StatusCode: 404, Status: "404 Not Found", Body: []byte(" \x00\xff\n")},
+		"websocket handshake: 404: <b>no</b> here":                                        {StatusCode: 404, Body: []byte("\x1b<b>no</b>\r\n\r\n here\n")},
+		"websocket handshake: 200 OK: no WebSocket endpoint at this URL, want 101":        {StatusCode: 200, Status: "200 OK", Err: cause},
+		"websocket handshake: 200 OK: no WebSocket endpoint at this URL, want 101: <p>hi": {StatusCode: 200, Status: "200 OK", Body: []byte("<p>hi\n")},
+		"websocket handshake: 204: no WebSocket endpoint at this URL, want 101":           {StatusCode: 204},
+		"websocket handshake: 302 Found: cause":                                           {StatusCode: 302, Status: "302 Found", Body: []byte("moved"), Err: cause},
+		"websocket handshake: 101: cause":                                                 {StatusCode: 101, Err: cause},
+		"websocket handshake: 500: " + rep("x", 200) + "...":                              {StatusCode: 500, Body: []byte(rep("x", 201))},
+		"websocket handshake: 500: x" + rep("é", 99) + "...":                              {StatusCode: 500, Body: []byte("x" + rep("é", 200))},
 	} {
 		require.EqualError(t, &e, want)
 	}

@@ -90,7 +90,7 @@ func TestASecondCloseContextIsBoundedByItsOwnContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		require.Equal(t, net.ErrClosed, conn.CloseContext(ctx, 1000, ""))
+		require.ErrorIs(t, conn.CloseContext(ctx, 1000, ""), net.ErrClosed)
 		require.Equal(t, time.Second, time.Since(began))
 		require.ErrorIs(t, conn.Err(), context.DeadlineExceeded)
 	})

@@ -56,7 +56,8 @@ type Pong []byte
 //
 // As a Message it starts the close handshake without waiting for its end: later
 // messages are refused with net.ErrClosed. Reason holds at most 123 bytes of
-// UTF-8; Code is one that may be sent, see [StatusCode].
+// UTF-8; Code is one that may be sent, see [StatusCode]. Code 0 and
+// [StatusNoStatusRcvd] send a close frame without a code; Reason is empty then.
 type Close struct {
 	Code   StatusCode
 	Reason string
@@ -102,12 +103,37 @@ func (Close) message()  {}
 // no message.
 func (b Binary) Recycle() { pump.Recycle(b) }
 
-// Error describes the close frame.
-func (c Close) Error() string {
-	if c.Reason == "" {
-		return fmt.Sprintf("websocket closed: %v", c.Code)
+// describe returns the kind and the size of a message, for errors and logs.
+func describe(m Message) string {
+	switch m := m.(type) {
+	case Text:
+		return fmt.Sprintf("text message of %d bytes", len(m))
+	case Binary:
+		return fmt.Sprintf("binary message of %d bytes", len(m))
+	case Ping:
+		return fmt.Sprintf("ping of %d bytes", len(m))
+	case Pong:
+		return fmt.Sprintf("pong of %d bytes", len(m))
+	case Close:
+		return fmt.Sprintf("close frame %v", m.Code)
 	}
-	return fmt.Sprintf("websocket closed: %v: %q", c.Code, c.Reason)
+	return fmt.Sprintf("%T", m)
+}
+
+// Error returns the code, the reason, and for some codes what the other side of the
+// connection can do about it.
+func (c Close) Error() string {
+	text := fmt.Sprintf("websocket closed: %v", c.Code)
+	if c.Reason != "" {
+		text += fmt.Sprintf(": %q", c.Reason)
+	}
+	switch c.Code {
+	case StatusInvalidFramePayloadData:
+		text += "; bytes that are not UTF-8 must be sent as binary messages"
+	case StatusMessageTooBig:
+		text += "; send smaller messages, or raise the limit of the side that closed (in chanws Options.MaxMessageSize and MaxFrameSize)"
+	}
+	return text
 }
 
 // Error is the text of e.Err.
@@ -138,7 +164,8 @@ type ProtocolError struct {
 	Reason string
 }
 
-// Error names what was wrong.
+// Error returns the reason and the code. The reason names the option for a limit
+// that was exceeded.
 func (e *ProtocolError) Error() string {
 	return fmt.Sprintf("websocket protocol: %s (%v)", e.Reason, e.Code)
 }
@@ -153,4 +180,6 @@ var (
 	// ErrOverflow is matched by the error for an event that found the event
 	// channel full; see [Options.Overflow] and [Options.OnDrop].
 	ErrOverflow = pump.ErrOverflow
+
+	errNilContext = pump.ErrNilContext
 )

@@ -161,7 +161,7 @@ func ExampleConn_Write() {
 	fmt.Println(c.Write(ctx, chanws.Ping(make([]byte, 200))))
 	// Output:
 	// <nil>
-	// chanws: invalid message: ping of 200 bytes, more than 125
+	// chanws: invalid message: ping of 200 bytes: want at most 125
 }
 
 func ExampleConn_Close() {

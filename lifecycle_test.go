@@ -468,8 +468,8 @@ func (c *cell) checkEnd() {
 			require.Equal(t, err, closed)
 		}
 	}
-	require.Equal(t, net.ErrClosed, conn.CloseNow())
-	require.Equal(t, net.ErrClosed, conn.Close(1000, ""))
+	require.ErrorIs(t, conn.CloseNow(), net.ErrClosed)
+	require.ErrorIs(t, conn.Close(1000, ""), net.ErrClosed)
 
 	c.peer.finish()
 	require.Contains(t, wire, c.peer.closeCode())

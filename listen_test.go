@@ -125,7 +125,7 @@ func TestInvalidListenOptionIsNamed(t *testing.T) {
 		{"chanws: ListenOptions.Backlog", ListenOptions{Backlog: -1}},
 		{"chanws: ListenOptions.TLSConfig", ListenOptions{TLSConfig: &tls.Config{}}},
 		{"chanws: ListenOptions.Origins[0]", ListenOptions{Origins: []string{""}}},
-		{"chanws: Options.SendBuffer", ListenOptions{Options: Options{SendBuffer: -1}}},
+		{"chanws: invalid Options.SendBuffer -1", ListenOptions{Options: Options{SendBuffer: -1}}},
 	} {
 		t.Run(tc.want, func(t *testing.T) {
 			t.Parallel()

@@ -62,12 +62,12 @@ var malformed = []struct {
 	{"close code 2999", whole(frame.Close, "\x0b\xb7"), 1002, "2999"},
 	{"close code 5000", whole(frame.Close, "\x13\x88"), 1002, "5000"},
 	{"close reason that is not UTF-8", whole(frame.Close, "\x03\xe8\xff"), 1007, "UTF-8"},
-	{"frame above MaxFrameSize", whole(frame.Binary, strings.Repeat("f", 1<<19+1)), 1009, "frame of 524289 bytes, more than 524288"},
+	{"frame above MaxFrameSize", whole(frame.Binary, strings.Repeat("f", 1<<19+1)), 1009, "frame of 524289 bytes, more than Options.MaxFrameSize 524288"},
 	{"message above MaxMessageSize", func(p *rawPeer) []byte {
 		half := p.encode(false, frame.Binary, make([]byte, 1<<19))
 		return append(append(half, p.encode(false, frame.Continuation, make([]byte, 1<<19))...),
 			p.encode(true, frame.Continuation, []byte("x"))...)
-	}, 1009, "message of more than 1048576 bytes"},
+	}, 1009, "message of 1048577 bytes, more than Options.MaxMessageSize 1048576"},
 	{"length of 2^62 bytes", func(p *rawPeer) []byte {
 		return []byte{0x82, 127 | p.maskBit(), 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	}, 1009, "frame of 4611686018427387904 bytes"},

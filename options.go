@@ -66,13 +66,25 @@ type Options struct {
 	// PongTimeout is how long such a ping may stay unanswered before the connection
 	// ends: 1011 and an [Error] that matches os.ErrDeadlineExceeded. It runs only
 	// while the library reads, so that a slow consumer is never taken for a dead
-	// peer, and anew from the end of a frame that came in parts, inside of which the
-	// peer could not answer. Default PingInterval.
+	// peer. It begins anew whenever the peer has taken some of what was written, as for
+	// WriteTimeout, because megabytes may lie in the operating system ahead of the ping.
+	// It also begins anew at the end of a frame that came in parts: the peer cannot send a
+	// pong inside a frame. Default PingInterval. Negative: pings are sent and no pong is
+	// required. Without PingInterval it is an error.
 	PongTimeout time.Duration
-	// WriteTimeout is how long one flush to the operating system may take. Default
-	// none. One that takes longer ends the writing, but the peer's last words are still
-	// waited for: a peer that neither reads nor sends holds the connection for
-	// WriteTimeout and CloseTimeout together.
+	// WriteTimeout is how long the peer may take not one byte of what is being written.
+	// Default none.
+	//
+	// On Linux and macOS the send queue of the socket shows what the peer takes, for TCP,
+	// unix sockets and TLS over them. Elsewhere only a call to the operating system that
+	// returns shows it, so the peer must take up to 64 KiB in that time. No deadline is set
+	// on the connection for a peer that takes bytes. TCP opens a full receive window in large
+	// steps: a peer that reads little at a time may take nothing for several seconds.
+	//
+	// After a timeout nothing more is written, but the connection is read for up to
+	// CloseTimeout, so that the peer's last messages and close frame are not lost: a peer
+	// that neither reads nor sends holds the connection for WriteTimeout and CloseTimeout
+	// together.
 	WriteTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer our close frame, counted
 	// from the moment it is queued. Default 5 s; negative: for ever.
@@ -102,7 +114,8 @@ type Options struct {
 	// local Close discards is only counted. It runs on the pumps: it must not block,
 	// nor call Close or Write.
 	OnDrop func(Message, error)
-	// Logger gets the connection's beginning and end, at debug level. nil: silent.
+	// Logger receives the connection's beginning and end, and every message that is
+	// dropped with the reason (but not its content), at debug level. nil: silent.
 	Logger *slog.Logger
 }
 
@@ -117,32 +130,49 @@ type settings struct {
 // maxBuffer bounds the channels, which are set aside as a whole.
 const maxBuffer = 1 << 20
 
-// normalize checks o. Its error names the field.
-func (o *Options) normalize() (*settings, error) {
+// check returns an error that names the first field that is invalid, its value, and
+// the values that are allowed.
+func (o *Options) check() error {
+	const (
+		wantBuffer   = "0 to 1048576 events or messages; 0 is the default of 64"
+		wantSize     = "a number of bytes, 0 for the default, or -1 for no limit"
+		wantDuration = "0 (off) or more"
+	)
 	for _, f := range []struct {
-		name string
-		bad  bool
-		want string
+		name  string
+		value any
+		bad   bool
+		want  string
 	}{
-		{"EventBuffer", o.EventBuffer < 0 || o.EventBuffer > maxBuffer, "must be 0 to 1048576"},
-		{"SendBuffer", o.SendBuffer < 0 || o.SendBuffer > maxBuffer, "must be 0 to 1048576"},
-		{"Overflow", o.Overflow < Block || o.Overflow > CloseSlow, "is no Overflow of this package"},
-		{"MaxMessageSize", o.MaxMessageSize < -1, "must be -1 or more"},
-		{"MaxFrameSize", o.MaxFrameSize < -1, "must be -1 or more"},
-		{"FragmentSize", o.FragmentSize < -1, "must be -1 or more"},
-		{"IdleTimeout", o.IdleTimeout < 0, "must not be negative"},
-		{"PingInterval", o.PingInterval < 0, "must not be negative"},
-		{"PongTimeout", o.PongTimeout < 0, "must not be negative"},
-		{"WriteTimeout", o.WriteTimeout < 0, "must not be negative"},
-		{"Compression", o.Compression < CompressionDefault || o.Compression > CompressionContextTakeover, "is no Compression of this package"},
-		{"CompressionLevel", o.CompressionLevel < 0 || o.CompressionLevel > 9, "must be 1 to 9"},
-		{"CompressionThreshold", o.CompressionThreshold < -1, "must be -1 or more"},
-		{"MessageRate", !(o.MessageRate.PerSecond >= 0) || o.MessageRate.Burst < 0, "must not be negative"},
-		{"MessageRate", o.MessageRate.PerSecond == 0 && o.MessageRate.Burst > 0, "has a Burst but no PerSecond"},
+		{"EventBuffer", o.EventBuffer, o.EventBuffer < 0 || o.EventBuffer > maxBuffer, wantBuffer},
+		{"SendBuffer", o.SendBuffer, o.SendBuffer < 0 || o.SendBuffer > maxBuffer, wantBuffer},
+		{"Overflow", o.Overflow, o.Overflow < Block || o.Overflow > CloseSlow, "Block, DropOldest, DropNewest or CloseSlow"},
+		{"MaxMessageSize", o.MaxMessageSize, o.MaxMessageSize < -1, wantSize},
+		{"MaxFrameSize", o.MaxFrameSize, o.MaxFrameSize < -1, wantSize},
+		{"FragmentSize", o.FragmentSize, o.FragmentSize < -1, wantSize},
+		{"IdleTimeout", o.IdleTimeout, o.IdleTimeout < 0, wantDuration},
+		{"PingInterval", o.PingInterval, o.PingInterval < 0, wantDuration},
+		{"PongTimeout", o.PongTimeout, o.PongTimeout != 0 && o.PingInterval == 0, "a PingInterval as well: without one no ping is sent"},
+		{"WriteTimeout", o.WriteTimeout, o.WriteTimeout < 0, wantDuration},
+		{"Compression", int(o.Compression), o.Compression < CompressionDefault || o.Compression > CompressionContextTakeover,
+			"CompressionDefault, CompressionDisabled, CompressionNoContextTakeover or CompressionContextTakeover"},
+		{"CompressionLevel", o.CompressionLevel, o.CompressionLevel < 0 || o.CompressionLevel > 9, "1 (fastest) to 9 (smallest), or 0 for the default"},
+		{"CompressionThreshold", o.CompressionThreshold, o.CompressionThreshold < -1, "a number of bytes, 0 for the default, or -1 to compress messages of every size"},
+		{"MessageRate.PerSecond", o.MessageRate.PerSecond, !(o.MessageRate.PerSecond >= 0), "0 (no limit) or more"},
+		{"MessageRate.Burst", o.MessageRate.Burst, o.MessageRate.Burst < 0, "0 or more"},
+		{"MessageRate.Burst", o.MessageRate.Burst, o.MessageRate.Burst > 0 && o.MessageRate.PerSecond == 0, "a PerSecond as well: without one there is no limit"},
 	} {
 		if f.bad {
-			return nil, fmt.Errorf("chanws: Options.%s %s", f.name, f.want)
+			return fmt.Errorf("chanws: invalid Options.%s %v: want %s", f.name, f.value, f.want)
 		}
+	}
+	return nil
+}
+
+// normalize checks o and fills in the defaults.
+func (o *Options) normalize() (*settings, error) {
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	po := pump.Options{
 		EventBuffer:    orDefault(o.EventBuffer, 64),

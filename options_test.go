@@ -22,36 +22,63 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestInvalidOptionsAreNamed(t *testing.T) {
-	for field, opts := range map[string]chanws.Options{
-		"EventBuffer":          {EventBuffer: -1},
-		"SendBuffer":           {SendBuffer: -1},
-		"EventBuffer must":     {EventBuffer: 1<<20 + 1},
-		"SendBuffer must":      {SendBuffer: 1<<20 + 1},
-		"Overflow":             {Overflow: 4},
-		"MaxMessageSize":       {MaxMessageSize: -2},
-		"MaxFrameSize":         {MaxFrameSize: -2},
-		"FragmentSize":         {FragmentSize: -2},
-		"IdleTimeout":          {IdleTimeout: -1},
-		"PingInterval":         {PingInterval: -1},
-		"PongTimeout":          {PongTimeout: -1},
-		"WriteTimeout":         {WriteTimeout: -1},
-		"Compression":          {Compression: 4},
-		"CompressionLevel":     {CompressionLevel: 10},
-		"CompressionThreshold": {CompressionThreshold: -2},
-		"MessageRate must":     {MessageRate: chanws.Rate{PerSecond: math.NaN()}},
-		"MessageRate has":      {MessageRate: chanws.Rate{Burst: 3}},
+func TestInvalidOptionsAreNamedWithTheirValueAndWhatIsAllowed(t *testing.T) {
+	const (
+		sizes     = "want a number of bytes, 0 for the default, or -1 for no limit"
+		durations = "want 0 (off) or more"
+		buffers   = "want 0 to 1048576 events or messages; 0 is the default of 64"
+		modes     = "want CompressionDefault, CompressionDisabled, CompressionNoContextTakeover or CompressionContextTakeover"
+	)
+	for want, opts := range map[string]chanws.Options{
+		"EventBuffer -1: " + buffers:                                                  {EventBuffer: -1},
+		"EventBuffer 1048577: " + buffers:                                             {EventBuffer: 1<<20 + 1},
+		"SendBuffer 1048577: " + buffers:                                              {SendBuffer: 1<<20 + 1},
+		"Overflow 7: want Block, DropOldest, DropNewest or CloseSlow":                 {Overflow: 7},
+		"Overflow -1: want Block, DropOldest, DropNewest or CloseSlow":                {Overflow: -1},
+		"MaxMessageSize -2: " + sizes:                                                 {MaxMessageSize: -2},
+		"MaxFrameSize -65536: " + sizes:                                               {MaxFrameSize: -65536},
+		"FragmentSize -2: " + sizes:                                                   {FragmentSize: -2},
+		"IdleTimeout -1s: " + durations:                                               {IdleTimeout: -time.Second},
+		"PingInterval -1ms: " + durations:                                             {PingInterval: -time.Millisecond},
+		"WriteTimeout -1ns: " + durations:                                             {WriteTimeout: -1},
+		"PongTimeout 5s: want a PingInterval as well: without one no ping is sent":    {PongTimeout: 5 * time.Second},
+		"PongTimeout -1s: want a PingInterval as well: without one no ping is sent":   {PongTimeout: -time.Second},
+		"Compression 4: " + modes:                                                     {Compression: 4},
+		"Compression -1: " + modes:                                                    {Compression: -1},
+		"CompressionLevel 10: want 1 (fastest) to 9 (smallest), or 0 for the default": {CompressionLevel: 10},
+		"CompressionLevel -1: want 1 (fastest) to 9 (smallest), or 0 for the default": {CompressionLevel: -1},
+		"CompressionThreshold -2: want a number of bytes, 0 for the default, or -1 to compress messages of every size": {CompressionThreshold: -2},
+		"MessageRate.PerSecond NaN: want 0 (no limit) or more":                                                         {MessageRate: chanws.Rate{PerSecond: math.NaN()}},
+		"MessageRate.PerSecond -0.5: want 0 (no limit) or more":                                                        {MessageRate: chanws.Rate{PerSecond: -0.5}},
+		"MessageRate.Burst -3: want 0 or more":                                                                         {MessageRate: chanws.Rate{PerSecond: 1, Burst: -3}},
+		"MessageRate.Burst 3: want a PerSecond as well: without one there is no limit":                                 {MessageRate: chanws.Rate{Burst: 3}},
 	} {
-		t.Run(field, func(t *testing.T) {
-			want := "Options." + field
+		t.Run(want, func(t *testing.T) {
+			want := "chanws: invalid Options." + want
 			_, err := chanws.Dial(t.Context(), "ws://localhost:1", &chanws.DialOptions{Options: opts})
-			require.ErrorContains(t, err, want)
+			require.EqualError(t, errors.Unwrap(err), want)
 			_, err = chanws.Listen("127.0.0.1:0", &chanws.ListenOptions{Options: opts})
-			require.ErrorContains(t, err, want)
+			require.EqualError(t, err, want)
 			w := httptest.NewRecorder()
 			_, err = chanws.Upgrade(w, httptest.NewRequest("GET", "/", nil), &chanws.UpgradeOptions{Options: opts})
-			require.ErrorContains(t, err, want)
+			require.EqualError(t, err, want)
 			require.Equal(t, http.StatusInternalServerError, w.Code)
+		})
+	}
+}
+
+func TestOptionsAtTheirLimitsAreValid(t *testing.T) {
+	for name, opts := range map[string]chanws.Options{
+		"the largest buffers":              {EventBuffer: 1 << 20, SendBuffer: 1 << 20},
+		"no limits":                        {MaxMessageSize: -1, MaxFrameSize: -1, FragmentSize: -1, CompressionThreshold: -1, CloseTimeout: -1},
+		"the last of each kind":            {Overflow: chanws.CloseSlow, Compression: chanws.CompressionContextTakeover, CompressionLevel: 9},
+		"no pong required":                 {PingInterval: time.Second, PongTimeout: -1},
+		"a pong sooner than the next ping": {PingInterval: time.Second, PongTimeout: time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := chanws.Listen("127.0.0.1:0", &chanws.ListenOptions{Options: opts})
+			require.NoError(t, err)
+			require.NoError(t, l.Close())
 		})
 	}
 }
@@ -255,6 +282,6 @@ func TestDoneClosesAlsoWhenTheEndedHookPanics(t *testing.T) {
 		conn := dialVia(t, func() net.Conn { return absentReader{near, hooked} }, false, chanws.Options{Trace: &chanws.Trace{Ended: hook}})
 		require.PanicsWithValue(t, "hook", func() { conn.CloseNow() })
 		<-conn.Done()
-		require.Equal(t, net.ErrClosed, conn.CloseNow())
+		require.ErrorIs(t, conn.CloseNow(), net.ErrClosed)
 	})
 }

@@ -65,7 +65,7 @@ func TestCloseSlowEndsTheConnection(t *testing.T) {
 		require.Len(t, got, 5)
 		require.ErrorIs(t, got[4].(chanws.Error), chanws.ErrOverflow)
 		require.Equal(t, []string{"4"}, dropped)
-		peer.expectClose(1008, "consumer too slow")
+		peer.expectClose(1008, "consumer too slow: Options.EventBuffer 4 is full")
 	})
 }
 
@@ -124,7 +124,7 @@ func TestMessagesAboveTheRateEndTheConnection(t *testing.T) {
 		var p *chanws.ProtocolError
 		require.ErrorAs(t, (<-conn.Events()).(error), &p)
 		require.Equal(t, chanws.StatusPolicyViolation, p.Code)
-		require.Equal(t, "more than 10 messages a second", p.Reason)
+		require.Equal(t, "more messages than Options.MessageRate 10 a second, burst 5", p.Reason)
 		peer.expectClose(1008, p.Reason)
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/chanws/chanws/internal/server"
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,10 +27,7 @@ func TestSlowHandshakeFreesItsPlace(t *testing.T) {
 				client.closed()
 				require.Equal(t, 100*time.Millisecond, time.Since(began))
 				synctest.Wait()
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				require.Zero(t, l.admitted)
-				require.Empty(t, l.attempts)
+				require.Zero(t, l.server.Counts())
 			})
 		})
 	}
@@ -44,9 +42,7 @@ func TestMaxConnsCountsHandshakesWaitingAndLiveConnections(t *testing.T) {
 	shaking := connect(t, l)
 	shaking.say(upgradeRequest)
 	eventually(t, "all three are counted", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.admitted == 3
+		return l.server.Counts().Places == 3
 	})
 
 	refused := connect(t, l)
@@ -57,24 +53,14 @@ func TestMaxConnsCountsHandshakesWaitingAndLiveConnections(t *testing.T) {
 	require.Contains(t, body, "too many connections")
 
 	// One that comes too early may stay when a place is free in time.
+	eventually(t, "the refused one is gone", func() bool { return l.server.Counts().Attempts == 1 })
 	early := connect(t, l)
 	early.say("GET")
-	eventually(t, "it has come", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		for c := range l.attempts {
-			if c.RemoteAddr().String() == early.LocalAddr().String() {
-				return true
-			}
-		}
-		return false
-	})
+	eventually(t, "it has come", func() bool { return l.server.Counts().Attempts == 2 })
 	liveClient.Close()
 	<-live.Done()
 	eventually(t, "the place is free", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.admitted == 2
+		return l.server.Counts().Places == 2
 	})
 	early.say(strings.TrimPrefix(upgradeRequest, "GET") + "\r\n")
 	earlyAnswer, _ := early.answer()
@@ -91,6 +77,7 @@ func TestMaxConnsBoundsTheRefusedToo(t *testing.T) {
 	t.Parallel()
 	l := startListener(t, &ListenOptions{MaxConns: 1})
 	open(t, l)
+	const maxRefused = 256
 	for range 1 + maxRefused { // live ones are not among the attempts
 		connect(t, l)
 	}
@@ -141,15 +128,11 @@ func TestClientThatLeavesTheQueueOfTheBacklogIsForgotten(t *testing.T) {
 	second := connect(t, l)
 	second.say(upgradeRequest + "\r\n")
 	eventually(t, "the second is there", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.attempts) == 1
+		return l.server.Counts().Attempts == 1
 	})
 	second.Close()
 	eventually(t, "the second is gone", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.attempts) == 0
+		return l.server.Counts().Attempts == 0
 	})
 }
 
@@ -197,9 +180,7 @@ func TestBodyThatNeverComesKeepsNoPlace(t *testing.T) {
 			client.say(request)
 			client.closed()
 			eventually(t, "nothing is left", func() bool {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				return l.admitted == 0 && len(l.attempts) == 0
+				return l.server.Counts() == server.Counts{}
 			})
 		})
 	}
@@ -263,23 +244,19 @@ func (spoilt) SetDeadline(time.Time) error { return errors.New("spoilt") }
 
 func TestHandshakeThatFailsAfterTheHijackKeepsNoPlace(t *testing.T) {
 	t.Parallel()
-	l, err := newListener(&ListenOptions{MaxConns: 1, Backlog: 1})
-	require.NoError(t, err)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	listener := &spoiltListener{Listener: tcp}
 	listener.first.Store(2)
-	l.tcp = listener
-	l.start()
+	l, err := Serve(listener, &ListenOptions{MaxConns: 1, Backlog: 1})
+	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	for range 2 {
 		client := connect(t, l)
 		client.say(upgradeRequest + "\r\n")
 		client.closed()
 		eventually(t, "nothing is left", func() bool {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			return l.admitted == 0 && len(l.attempts) == 0 && l.promised == 0 && len(l.room) == 0
+			return l.server.Counts() == server.Counts{} && len(l.room) == 0
 		})
 	}
 	open(t, l)

@@ -15,7 +15,7 @@ func TestNoDelayIsTooLongForADuration(t *testing.T) {
 	delays := backoff{policy: policy}
 	longest := time.Duration(0)
 	for range 100 {
-		d := delays.next()
+		d := delays.next(nil)
 		require.GreaterOrEqual(t, d, time.Duration(0))
 		longest = max(longest, d)
 	}

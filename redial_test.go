@@ -88,8 +88,12 @@ func TestRedialJitters(t *testing.T) {
 
 func TestRedialJudgesErrors(t *testing.T) {
 	t.Parallel()
-	retried := map[int]bool{500: true, 502: true, 503: true, 504: true}
-	for _, code := range []int{200, 302, 400, 401, 403, 404, 429, 500, 501, 502, 503, 504, 505} {
+	retried := map[int]bool{}
+	for _, code := range []int{408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530} {
+		retried[code] = true
+	}
+	for _, code := range []int{200, 302, 400, 401, 403, 404, 407, 408, 409, 410, 418, 421, 422, 423, 424, 425, 426, 428, 429, 431, 451,
+		500, 501, 502, 503, 504, 505, 507, 508, 510, 511, 519, 520, 521, 522, 523, 524, 525, 526, 527, 529, 530, 531, 599} {
 		synctest.Test(t, func(t *testing.T) {
 			client, servers := inMemory(answeringStatus(code))
 			attempts := 0
@@ -287,7 +291,7 @@ func TestRedialDoesNotHammerAServerThatDropsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const moment = time.Millisecond // Dial has returned when the clock moves
 		client, servers := inMemory(living(moment, ""), living(moment, ""), living(time.Second, ""), living(moment, ""),
-			living(16*time.Second, ""), living(moment, ""))
+			living(29*time.Second, ""), living(30*time.Second, ""), living(moment, ""))
 		began := time.Now()
 		var at []time.Duration
 		for c, err := range chanws.Redial(t.Context(), "ws://example.com/", &chanws.DialOptions{HTTPClient: client}, steady(chanws.RedialPolicy{MaxAttempts: 1})) {
@@ -295,13 +299,14 @@ func TestRedialDoesNotHammerAServerThatDropsAtOnce(t *testing.T) {
 			at = append(at, time.Since(began).Truncate(time.Second))
 			for range c.Events() {
 			}
-			if len(at) == 7 {
+			if len(at) == 8 {
 				require.NoError(t, c.CloseNow())
 				break
 			}
 		}
-		// Delays of 1, 2, 4 (after a life of 1), 8, 1 (after a life of 16, which was due) and 2.
-		require.Equal(t, seconds(0, 1, 3, 8, 16, 33, 35), at)
+		// Delays of 1, 2, 4 (after a life of 1), 8, 16 (after a life of 29), 1 (after a life of
+		// 30, which is MaxInterval) and 2.
+		require.Equal(t, seconds(0, 1, 3, 8, 16, 61, 92, 94), at)
 		servers.Wait()
 	})
 }

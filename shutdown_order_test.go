@@ -56,11 +56,9 @@ func (g *gatedConn) Close() error {
 
 // inMemory gives a listener and a client of it, whose server's end is gated.
 func inMemory(t *testing.T, opts *ListenOptions, gate gatedConn) (*Listener, *bareClient) {
-	l, err := newListener(opts)
-	require.NoError(t, err)
 	memory := &memoryListener{accept: make(chan net.Conn), closed: make(chan struct{})}
-	l.tcp = memory
-	l.start()
+	l, err := Serve(memory, opts)
+	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	near, far := net.Pipe()
 	gate.Conn = far
@@ -71,7 +69,7 @@ func inMemory(t *testing.T, opts *ListenOptions, gate gatedConn) (*Listener, *ba
 // another gives one more client of a listener in memory.
 func another(t *testing.T, l *Listener) *bareClient {
 	near, far := net.Pipe()
-	l.tcp.(*memoryListener).accept <- far
+	l.net.(*memoryListener).accept <- far
 	return newBareClient(t, near)
 }
 
@@ -139,7 +137,7 @@ func TestShutdownGivesHandshakesInProgressTimeForTheirAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, client := inMemory(t, &ListenOptions{Authorize: func(*http.Request) error {
-			time.Sleep(handshakeGrace / 2)
+			time.Sleep(time.Second / 2)
 			return nil
 		}}, gatedConn{})
 		client.say(upgradeRequest + "\r\n")
@@ -191,11 +189,9 @@ func TestAConnectionThatNobodyTookCountsAsCutThoughItIsGoneBeforeAnybodyLooks(t 
 		l, client := inMemory(t, &ListenOptions{}, gatedConn{})
 		require.Equal(t, 101, client.upgrade())
 		synctest.Wait() // it is in the queue
-		require.True(t, l.begin())
-		l.cancel(net.ErrClosed)
-		<-l.handOver
-		l.goAway(l.untaken[0]) // as end's goroutine does, when it is faster than end
-		require.True(t, l.end(), "one was cut")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, l.Shutdown(ctx), context.Canceled, "one was cut")
 		client.closed()
 	})
 }

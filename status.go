@@ -6,7 +6,7 @@ import "strconv"
 // IANA registry "WebSocket Close Code Number".
 //
 // Those that may be sent and received in a close frame are 1000 to 1003, 1007 to
-// 1014 and 3000 to 4999.
+// 1014 and 3000 to 4999. A close frame may also have no code: [StatusNoStatusRcvd].
 type StatusCode int
 
 const (
@@ -15,8 +15,8 @@ const (
 	StatusProtocolError   StatusCode = 1002
 	StatusUnsupportedData StatusCode = 1003
 
-	// StatusNoStatusRcvd stands for a close frame without a code. It is never on
-	// the wire.
+	// StatusNoStatusRcvd stands for a close frame without a code, received or to be
+	// sent; it is never on the wire. In a [Close] to send, 0 means the same.
 	StatusNoStatusRcvd StatusCode = 1005
 	// StatusAbnormalClosure stands for a connection that ended without a close
 	// frame. It is never on the wire.
@@ -37,6 +37,7 @@ const (
 )
 
 var statusNames = map[StatusCode]string{
+	0:                             "no status",
 	StatusNormalClosure:           "normal closure",
 	StatusGoingAway:               "going away",
 	StatusProtocolError:           "protocol error",

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/chanws/chanws/internal/handshake"
+	"github.com/chanws/chanws/internal/server"
 )
 
 // UpgradeOptions are the settings of [Upgrade]. A zero field is the default that
@@ -13,27 +14,43 @@ import (
 type UpgradeOptions struct {
 	Options
 
-	// Subprotocols are those that the server speaks. Chosen is the first of the
-	// client's, in the client's order of preference, that is here too; names are
-	// case-sensitive. When there is none the handshake goes on without one.
+	// Subprotocols lists what the server supports. The first one in the client's list
+	// that is also here is chosen; names are case-sensitive. If there is none, the
+	// handshake goes on without a subprotocol.
 	Subprotocols []string
 
-	// Origins are the web pages from which browsers may connect besides those of
-	// the same origin, which always may: those whose host and port are the request's
-	// own, and whose scheme is https or wss where the request came by TLS. A request
-	// without an Origin header comes from no browser and may pass.
+	// SelectSubprotocol chooses the subprotocol of each request, for servers with an
+	// order of their own, or with clients that send a token beside the real names. Set it
+	// instead of Subprotocols: both are an error. It is called after Authorize and returns
+	// one of the names in offered, or "" for none. offered is the client's list in its
+	// order of preference, empty if there is none, and may be kept and changed.
 	//
-	// A pattern is a host with an optional scheme and port; in each part '*' stands
-	// for any run of characters. "*.example.com" is every subdomain, at the default
-	// port of http and https; "example.com:*" is every port;
-	// "https://*.example.com" leaves out plain http. "null" alone is the origin of
-	// pages that have none, from a file or in a sandbox, and of no host. "*" alone
-	// admits every origin, "null" too. Without a check, any web page can use the cookies that its visitor
-	// has for this server (RFC 6455 section 10.2).
+	// An error refuses the request as one of Authorize does. A name that was not offered
+	// is answered with 500.
+	SelectSubprotocol func(r *http.Request, offered []string) (string, error)
+
+	// Origins lists the web pages from which browsers may connect, besides those of the
+	// same origin: those whose host and port are the request's own, and whose scheme is
+	// https or wss if the request came by TLS. A request without an Origin header comes
+	// from no browser and is admitted. Without this check any web page could use the
+	// cookies that its visitor has for this server (RFC 6455 section 10.2).
+	//
+	// An entry with "://" is a whole origin as browsers send it, RFC 6454 section 6.2:
+	// "https://app.example:8443", "capacitor://localhost", "chrome-extension://abc",
+	// "file://". It is compared exactly, except that case does not count and that the
+	// default port of http, https, ws and wss may be named or left out. "null" is the
+	// opaque origin of files and sandboxed pages.
+	//
+	// An entry without "://" is the host of a page of http or https, with an optional
+	// port: "example.com" is its default port, "example.com:*" every port. "*" stands for
+	// any run of characters in a host, a port, or a scheme: "*.example.com" is every
+	// subdomain, "https://*.example.com" leaves out plain http. The entry "*" admits every
+	// origin, including "null".
 	Origins []string
 
 	// Header is added to the 101 answer, as are the headers that a handler or
-	// middleware has set on the ResponseWriter before.
+	// middleware has set on the ResponseWriter before, except those about a content,
+	// such as Content-Type and Content-Encoding.
 	Header http.Header
 
 	// Authorize is called when nothing else is wrong with the request; an error
@@ -42,10 +59,14 @@ type UpgradeOptions struct {
 	// leave in the request, by *r = *r.WithContext(ctx): [Conn.Context] keeps the
 	// values, and [Conn.Request] the request.
 	Authorize func(*http.Request) error
+
+	// Group is the group that the connection belongs to. Once the group's Shutdown or
+	// Close has begun, the answer is 503. Default: none.
+	Group *Group
 }
 
 // An HTTPError is an answer that refuses an upgrade: returned by
-// [UpgradeOptions.Authorize] to choose it, and found in the chain of the errors of
+// [UpgradeOptions.Authorize] or SelectSubprotocol to choose it, and found in the chain of the errors of
 // [Upgrade] to tell what was answered.
 type HTTPError struct {
 	StatusCode int         // 300 to 599; 0 is 403
@@ -73,6 +94,10 @@ func (e *HTTPError) Error() string {
 // wraps w sees a hijack, not a 101; the headers that have been set on w go out with
 // the answer.
 //
+// Nothing may be written to w before. If the server still has it in its buffer, Upgrade
+// fails with 500. net/http has sent it by then, and Upgrade cannot see it: the client
+// takes it for the answer, and its handshake fails.
+//
 // When Upgrade fails it has written the answer, and the handler should just return.
 // The error says what was wrong: it has an [*HTTPError] in its chain for what the
 // client was answered, and it names the field for invalid options, which are
@@ -86,7 +111,15 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *UpgradeOptions) (*Con
 		handshake.Refuse(w, handshake.Refusal{StatusCode: http.StatusInternalServerError})
 		return nil, err
 	}
-	return u.upgrade(w, r, nil)
+	if seat := server.SeatOf(r.Context()); seat != nil {
+		return u.upgrade(w, r, seat, nil)
+	}
+	seat := new(server.Seat)
+	c, err := u.upgrade(w, r, seat, nil)
+	if err == nil && u.group != nil {
+		c.join(seat)
+	}
+	return c, err
 }
 
 // An upgrader is UpgradeOptions, checked.
@@ -94,6 +127,7 @@ type upgrader struct {
 	server    *handshake.Server
 	settings  *settings
 	authorize func(*http.Request) error
+	group     *Group // or nil
 }
 
 // newUpgrader checks o; its errors name the field of the struct owner.
@@ -103,28 +137,49 @@ func newUpgrader(o *UpgradeOptions, owner string) (*upgrader, error) {
 		return nil, err
 	}
 	server, err := handshake.NewServer(handshake.ServerOptions{
-		Subprotocols: o.Subprotocols,
-		Origins:      o.Origins,
-		Header:       o.Header,
-		Deflate:      set.compression.policy(),
+		Subprotocols:      o.Subprotocols,
+		SelectSubprotocol: selectSubprotocol(o.SelectSubprotocol),
+		Origins:           o.Origins,
+		Header:            o.Header,
+		Deflate:           set.compression.policy(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("chanws: %s.%w", owner, err)
 	}
-	return &upgrader{server: server, settings: set, authorize: o.Authorize}, nil
+	return &upgrader{server: server, settings: set, authorize: o.Authorize, group: o.Group}, nil
 }
 
-// upgrade does the handshake of r. admit, which may be nil, has the last word
-// before the 101.
-func (u *upgrader) upgrade(w http.ResponseWriter, r *http.Request, admit func() error) (*Conn, error) {
+// upgrade does the handshake of r. admit, which may be nil, is called after Authorize.
+// The groups of seat and u's own have the last word before the 101; the caller has to
+// join them.
+func (u *upgrader) upgrade(w http.ResponseWriter, r *http.Request, seat *server.Seat, admit func() error) (c *Conn, err error) {
+	if u.group != nil {
+		seat.Add(&u.group.server)
+	}
+	reserved := false
+	defer func() {
+		if reserved && c == nil {
+			seat.Cancel()
+		}
+	}()
 	stream, err := u.server.Accept(w, r, func(r *http.Request) error {
+		if seat.Closing() {
+			return server.ShuttingDown()
+		}
 		if u.authorize != nil {
 			if err := u.authorize(r); err != nil {
-				return refusalBy(err)
+				return refusalBy(err, "Authorize")
 			}
 		}
+		return nil
+	}, func() error {
 		if admit != nil {
-			return admit()
+			if err := admit(); err != nil {
+				return err
+			}
+		}
+		if reserved = seat.Reserve(); !reserved {
+			return server.ShuttingDown()
 		}
 		return nil
 	})
@@ -134,14 +189,28 @@ func (u *upgrader) upgrade(w http.ResponseWriter, r *http.Request, admit func() 
 	return newConn(r.Context(), stream, false, u.settings), nil // as authorize has left it
 }
 
-// refusalBy is the answer for an error of Authorize.
-func refusalBy(err error) *handshake.Refusal {
+// selectSubprotocol makes the errors of choose answers, as those of Authorize are.
+func selectSubprotocol(choose func(*http.Request, []string) (string, error)) func(*http.Request, []string) (string, error) {
+	if choose == nil {
+		return nil
+	}
+	return func(r *http.Request, offered []string) (string, error) {
+		chosen, err := choose(r, offered)
+		if err != nil {
+			return "", refusalBy(err, "SelectSubprotocol")
+		}
+		return chosen, nil
+	}
+}
+
+// refusalBy is the answer for an error of the user's function hook.
+func refusalBy(err error, hook string) *handshake.Refusal {
 	refusal := &handshake.Refusal{Err: err}
 	var chosen *HTTPError
 	switch {
 	case !errors.As(err, &chosen):
 	case chosen == nil:
-		refusal.Err = errors.New("nil *HTTPError returned by Authorize, which is no nil error")
+		refusal.Err = errors.New("nil *HTTPError returned by " + hook + ", which is no nil error")
 	default:
 		refusal.StatusCode, refusal.Message, refusal.Header = chosen.StatusCode, chosen.Message, chosen.Header
 	}

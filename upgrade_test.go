@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -256,6 +257,7 @@ func TestRefusedUpgradeIsAnsweredAndTold(t *testing.T) {
 		{"HTTPError", upgradeRequest, unauthorized, 401, "who are you?\n", "upgrade: 401 Unauthorized: who are you?"},
 		{"wrapped HTTPError", upgradeRequest, fmt.Errorf("no token: %w: %w", unauthorized, secret), 401, "who are you?\n", "no token"},
 		{"zero HTTPError", upgradeRequest, &HTTPError{}, 403, "Forbidden\n", "upgrade: 403 Forbidden"},
+		{"malformed, and a proxy in front", strings.Replace(upgradeRequest, "Upgrade: websocket\r\n", "", 1), nil, 426, "the Upgrade header is missing", "proxy_set_header Upgrade"},
 		{"nil HTTPError", upgradeRequest, (*HTTPError)(nil), 403, "Forbidden\n", "nil *HTTPError"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -295,9 +297,10 @@ func TestInvalidUpgradeOptionIs500AndNamed(t *testing.T) {
 		want string
 		opts UpgradeOptions
 	}{
-		{"chanws: Options.EventBuffer", UpgradeOptions{Options: Options{EventBuffer: -1}}},
+		{"chanws: invalid Options.EventBuffer -1", UpgradeOptions{Options: Options{EventBuffer: -1}}},
 		{"chanws: UpgradeOptions.Subprotocols[0]", UpgradeOptions{Subprotocols: []string{""}}},
 		{"chanws: UpgradeOptions.Origins[0]", UpgradeOptions{Origins: []string{""}}},
+		{"chanws: UpgradeOptions.SelectSubprotocol and Subprotocols: not both", UpgradeOptions{Subprotocols: []string{"a"}, SelectSubprotocol: selectNone}},
 		{`chanws: UpgradeOptions.Header "Upgrade"`, UpgradeOptions{Header: http.Header{"Upgrade": {"a"}}}},
 	} {
 		t.Run(tc.want, func(t *testing.T) {
@@ -310,6 +313,79 @@ func TestInvalidUpgradeOptionIs500AndNamed(t *testing.T) {
 			require.ErrorContains(t, (<-results).err, tc.want)
 		})
 	}
+}
+
+func selectNone(*http.Request, []string) (string, error) { return "", nil }
+
+func TestSelectSubprotocolChoosesForUpgradeAndListener(t *testing.T) {
+	t.Parallel()
+	type key struct{}
+	select2 := func(r *http.Request, offered []string) (string, error) {
+		if token := offered[len(offered)-1]; token != "token.secret" {
+			return "", &HTTPError{StatusCode: 401, Message: "who are you?"}
+		}
+		*r = *r.WithContext(context.WithValue(r.Context(), key{}, "alice"))
+		return "chat", nil
+	}
+	check := func(t *testing.T, connect func() *bareClient, conn func() *Conn) {
+		client := connect()
+		client.say(upgradeRequest + "Sec-WebSocket-Protocol: a, chat, token.secret\r\n\r\n")
+		answer, _ := client.answer()
+		require.Equal(t, 101, answer.StatusCode)
+		require.Equal(t, "chat", answer.Header.Get("Sec-WebSocket-Protocol"))
+		c := conn()
+		require.Equal(t, "chat", c.Subprotocol())
+		require.Equal(t, "alice", c.Context().Value(key{}))
+
+		client = connect()
+		client.say(upgradeRequest + "Sec-WebSocket-Protocol: chat\r\n\r\n")
+		answer, body := client.answer()
+		require.Equal(t, 401, answer.StatusCode)
+		require.Equal(t, "who are you?\n", body)
+	}
+	t.Run("Upgrade", func(t *testing.T) {
+		conns := make(chan *Conn, 2)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c, err := Upgrade(w, r, &UpgradeOptions{SelectSubprotocol: select2}); err == nil {
+				conns <- c
+			}
+		}))
+		t.Cleanup(server.Close)
+		check(t, func() *bareClient { return connectBare(t, server.Listener.Addr().String()) }, func() *Conn {
+			c := <-conns
+			t.Cleanup(func() { c.CloseNow() })
+			return c
+		})
+	})
+	t.Run("Listener", func(t *testing.T) {
+		l := startListener(t, &ListenOptions{SelectSubprotocol: select2})
+		check(t, func() *bareClient { return connectBare(t, l.Addr().String()) }, func() *Conn {
+			c := <-l.Conns()
+			t.Cleanup(func() { c.CloseNow() })
+			return c
+		})
+	})
+	_, err := Listen("127.0.0.1:0", &ListenOptions{Subprotocols: []string{"a"}, SelectSubprotocol: selectNone})
+	require.ErrorContains(t, err, "chanws: ListenOptions.SelectSubprotocol and Subprotocols: not both")
+}
+
+// The place of one whose SelectSubprotocol panics is free again.
+func TestPanicInSelectSubprotocolLeavesTheListenerAlone(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	l := startListener(t, &ListenOptions{MaxConns: 1, Backlog: 1, SelectSubprotocol: func(*http.Request, []string) (string, error) {
+		if asked.Add(1) == 1 {
+			panic("mine")
+		}
+		return "", nil
+	}})
+	client := connectBare(t, l.Addr().String())
+	client.say(upgradeRequest + "\r\n")
+	client.closed()
+	client = connectBare(t, l.Addr().String())
+	require.Equal(t, 101, client.upgrade())
+	c := <-l.Conns()
+	require.NoError(t, c.CloseNow())
 }
 
 func TestUpgradeThatCannotBeFinishedIsTold(t *testing.T) {

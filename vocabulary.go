@@ -38,9 +38,9 @@ func outgoing(m Message) pump.Outgoing {
 	case Close:
 		return pump.Outgoing{Opcode: frame.Close, Code: int(m.Code), Reason: m.Reason}
 	case nil:
-		return pump.Outgoing{Invalid: "message is nil"}
+		return pump.Outgoing{Invalid: "nil: want Text, Binary, Ping, Pong or Close"}
 	}
-	return pump.Outgoing{Invalid: fmt.Sprintf("%T is no message type", m)}
+	return pump.Outgoing{Invalid: fmt.Sprintf("%T is no message type: want Text, Binary, Ping, Pong or Close", m)}
 }
 
 // publicError gives an error of the pumps as the user is to see it: a breach by the
@@ -48,9 +48,10 @@ func outgoing(m Message) pump.Outgoing {
 func publicError(err error) error {
 	var breach *frame.Error
 	switch {
+	case !errors.As(err, &breach):
 	case errors.Is(err, ErrOverflow):
-		return fmt.Errorf("chanws: consumer too slow: %w", ErrOverflow)
-	case errors.As(err, &breach):
+		return fmt.Errorf("chanws: %s, and Options.Overflow is CloseSlow: %w", breach.Reason, ErrOverflow)
+	default:
 		return &ProtocolError{Code: StatusCode(breach.Code), Reason: breach.Reason}
 	}
 	return err

@@ -93,21 +93,22 @@ func TestWhatCannotBeSentIsRefusedAndNothingIsHarmed(t *testing.T) {
 		m    chanws.Message
 		want string
 	}{
-		{nil, "message is nil"},
-		{(*chanws.Ping)(nil), "*chanws.Ping is no message type"},
-		{chanws.Text("a\xff"), "text is not valid UTF-8"},
-		{chanws.Ping(make([]byte, 126)), "ping of 126 bytes, more than 125"},
-		{chanws.Pong(make([]byte, 126)), "pong of 126 bytes, more than 125"},
-		{chanws.Close{}, "close code 0 must not be sent"},
+		{nil, "nil: want Text, Binary, Ping, Pong or Close"},
+		{(*chanws.Ping)(nil), "*chanws.Ping is no message type: want Text, Binary, Ping, Pong or Close"},
+		{chanws.Text("a\xff"), "text is not valid UTF-8: 0xff at byte 1; want a binary message for other bytes"},
+		{chanws.Ping(make([]byte, 126)), "ping of 126 bytes: want at most 125"},
+		{chanws.Pong(make([]byte, 126)), "pong of 126 bytes: want at most 125"},
+		{chanws.Close{Reason: "bye"}, `close reason "bye" without a close code: want 1000 for a normal closure`},
+		{chanws.Close{Code: -1}, "close code -1 must not be sent: want 1000 to 1003, 1007 to 1014, 3000 to 4999, or 0 for none"},
 		{chanws.Close{Code: 999}, "close code 999 must not be sent"},
 		{chanws.Close{Code: 1004}, "close code 1004 must not be sent"},
-		{chanws.Close{Code: 1005}, "close code 1005 must not be sent"},
+		{chanws.Close{Code: 1005, Reason: "r"}, `close reason "r" without a close code`},
 		{chanws.Close{Code: 1006}, "close code 1006 must not be sent"},
 		{chanws.Close{Code: 1015}, "close code 1015 must not be sent"},
 		{chanws.Close{Code: 2999}, "close code 2999 must not be sent"},
 		{chanws.Close{Code: 5000}, "close code 5000 must not be sent"},
-		{chanws.Close{Code: 1000, Reason: strings.Repeat("r", 124)}, "close reason of 124 bytes, more than 123"},
-		{chanws.Close{Code: 1000, Reason: "\x80"}, "close reason is not valid UTF-8"},
+		{chanws.Close{Code: 1000, Reason: strings.Repeat("r", 124)}, "close reason of 124 bytes: want at most 123"},
+		{chanws.Close{Code: 1000, Reason: "\x80"}, "close reason is not valid UTF-8: 0x80 at byte 0"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -232,7 +233,7 @@ func TestCloseNowCutsARunningCloseShort(t *testing.T) {
 		go func() { done <- conn.Close(1000, "") }()
 		synctest.Wait()
 		began := time.Now()
-		require.Equal(t, net.ErrClosed, conn.CloseNow(), "it is the second")
+		require.ErrorIs(t, conn.CloseNow(), net.ErrClosed, "it is the second")
 		require.ErrorIs(t, <-done, net.ErrClosed)
 		require.Zero(t, time.Since(began))
 	})

@@ -24,14 +24,17 @@ type AsyncClient struct {
 // defaults.
 //
 // With [ClientConfig.Retry] NewAsyncClient tries by the policy until it has a
-// connection. Later, when the connection is lost (dropped, reset, or timed out by
-// PingInterval or WriteTimeout), it connects again by the policy, as [chanws.Redial]
-// does, and the callbacks go on with the same Caller and its attributes: OnOpen first,
-// for each connection. Meanwhile writes fail with what the connection was lost to; no
-// message is kept or sent again. A connection that was closed, by the peer's close
-// frame or by this side, or that ended because the peer broke the protocol, is not
-// replaced. When the policy gives up, OnError gets an error that matches both the loss
-// and the last attempt's error, and that was the last callback.
+// connection. Later, if the connection ends and [chanws.RedialPolicy.Retry] says so, by
+// default when it was lost or when the server restarts, it connects again by the policy,
+// as [chanws.Redial] does. The callbacks go on with the same Caller and its attributes:
+// OnOpen first, for each connection, which is the place to subscribe again. OnClose and
+// OnError are not called for an end that is followed by another connection. Meanwhile
+// writes fail with what ended the connection; no message is kept or sent again.
+//
+// A connection that this side has closed is not replaced, nor one whose end Retry takes
+// for final, which is then the last callback's. When the policy gives up, OnError gets an
+// error that matches both the end of the connection and the last attempt's error, and
+// that was the last callback.
 func NewAsyncClient(ctx context.Context, url string, s *Service, cfg *ClientConfig) (*AsyncClient, error) {
 	if s == nil {
 		s = &Service{}

@@ -265,7 +265,9 @@ func TestWhatIsNoLossIsNotReplaced(t *testing.T) {
 		opts chanws.Options
 		last string
 	}{
-		{"the server's close", func(c *adapt.Caller) error { return c.Close(1012, "restart") }, chanws.Options{}, "close 1012 restart"},
+		{"the server's close", func(c *adapt.Caller) error { return c.Close(1000, "bye") }, chanws.Options{}, "close 1000 bye"},
+		{"the server's close by a code of the user's", func(c *adapt.Caller) error { return c.Close(4000, "never again") }, chanws.Options{}, "close 4000 never again"},
+		{"the server's refusal", func(c *adapt.Caller) error { return c.Close(1008, "") }, chanws.Options{}, "close 1008 "},
 		{"a message that is too large", func(c *adapt.Caller) error { return c.WriteTextMessage("12345") }, chanws.Options{MaxMessageSize: 4}, "error protocol"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -394,8 +396,9 @@ func TestAClientsHandshakeTimeoutIsADeadline(t *testing.T) {
 
 func TestClosingTheConnectionBelowEndsAClientWithRetryToo(t *testing.T) {
 	for name, end := range map[string]func(*chanws.Conn) error{
-		"Close":    func(c *chanws.Conn) error { return c.Close(1000, "") },
-		"CloseNow": (*chanws.Conn).CloseNow,
+		"Close":             func(c *chanws.Conn) error { return c.Close(1000, "") },
+		"Close for a while": func(c *chanws.Conn) error { return c.Close(1001, "") },
+		"CloseNow":          (*chanws.Conn).CloseNow,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -11,10 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/frame"
 )
-
-// maxReason is the longest close reason, RFC 6455 section 5.5.1.
-const maxReason = 123
 
 // closeLinger is how long a close that nobody waits for gives the peer to answer.
 // Cutting at once could destroy the close frame on its way.
@@ -24,6 +22,9 @@ const closeLinger = time.Second
 // the peer has the service's CloseTimeout to answer, 60 s by default. Close waits for
 // that, also within a callback, where nothing is held up by it but the callbacks
 // themselves. OnClose is called afterwards, with the code of the answer.
+//
+// Code 0 or [chanws.StatusNoStatusRcvd] sends a close frame without a code; reason must
+// be "" then.
 //
 // Close returns nil if the connection ended with both close frames, whatever code was
 // answered, also when the peer had closed before. Otherwise the error is a
@@ -44,7 +45,7 @@ func (c *Caller) CloseTimeout(code chanws.StatusCode, reason string, d time.Dura
 	case d == -1 || d == -time.Second:
 		return c.close(end, -1)
 	case d < 0:
-		return fmt.Errorf("adapt: close: %w: %v", ErrInvalidTimeout, d)
+		return fmt.Errorf("adapt: close: %w: %v: want 0 or more, or -1 to wait without limit", ErrInvalidTimeout, d)
 	case d > 0:
 		return c.close(end, d)
 	}
@@ -59,7 +60,8 @@ func (c *Caller) CloseTimeout(code chanws.StatusCode, reason string, d time.Dura
 
 // CloseNow cuts the connection without a close frame; the peer sees 1006. It cuts a
 // running Close short. OnError is called afterwards, with an error that matches
-// net.ErrClosed. CloseNow returns nil, or net.ErrClosed after another close.
+// net.ErrClosed. CloseNow returns nil, or an error that matches net.ErrClosed after
+// another close.
 func (c *Caller) CloseNow() error {
 	conn, _ := c.beginClose()
 	return conn.CloseNow()
@@ -134,35 +136,26 @@ func shake(conn *chanws.Conn, end chanws.Close, d time.Duration) error {
 	return &ClosureError{"close", err}
 }
 
-// checkClose tells why a close frame cannot be sent, or nil.
+// checkClose returns an error that says why a close frame cannot be sent, or nil.
 func checkClose(end chanws.Close) error {
-	switch {
-	case !sendable(end.Code):
-		return fmt.Errorf("%w: close code %d must not be sent", chanws.ErrInvalidMessage, end.Code)
-	case len(end.Reason) > maxReason:
-		return fmt.Errorf("%w: close reason of %d bytes, more than %d", chanws.ErrInvalidMessage, len(end.Reason), maxReason)
-	case !utf8.ValidString(end.Reason):
-		return fmt.Errorf("%w: close reason is not valid UTF-8", chanws.ErrInvalidMessage)
-	}
-	return nil
+	return invalid(frame.CheckClose(int(end.Code), end.Reason))
 }
 
-// sendable tells whether a close frame may carry the code, RFC 6455 section 7.4.
-func sendable(code chanws.StatusCode) bool {
-	switch {
-	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999:
-		return true
+// invalid makes an error match ErrInvalidMessage, unless it is nil.
+func invalid(err error) error {
+	if err == nil {
+		return nil
 	}
-	return false
+	return fmt.Errorf("%w: %w", chanws.ErrInvalidMessage, err)
 }
 
 // fit makes a close reason of a text: valid UTF-8, cut at a character boundary.
 func fit(reason string) string {
 	reason = strings.ToValidUTF8(reason, "\uFFFD")
-	if len(reason) <= maxReason {
+	if len(reason) <= frame.MaxReason {
 		return reason
 	}
-	cut := maxReason
+	cut := frame.MaxReason
 	for !utf8.RuneStart(reason[cut]) {
 		cut--
 	}

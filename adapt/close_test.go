@@ -130,7 +130,7 @@ func TestCloseTimeoutZeroDoesNotWait(t *testing.T) {
 func TestInvalidClosesChangeNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _, served := mute(t, chanws.Options{})
-		for _, code := range []chanws.StatusCode{-1, 0, 20, 999, 1004, 1005, 1006, 1015, 2999, 5000} {
+		for _, code := range []chanws.StatusCode{-1, 20, 999, 1004, 1006, 1015, 2999, 5000} {
 			err := c.Close(code, "")
 			require.ErrorIs(t, err, chanws.ErrInvalidMessage)
 			require.ErrorAs(t, err, new(*adapt.ClosureError))
@@ -139,6 +139,8 @@ func TestInvalidClosesChangeNothing(t *testing.T) {
 		}
 		require.ErrorIs(t, c.Close(1000, strings.Repeat("x", 124)), chanws.ErrInvalidMessage)
 		require.ErrorIs(t, c.Close(1000, "\xff"), chanws.ErrInvalidMessage)
+		require.ErrorIs(t, c.Close(0, "a reason"), chanws.ErrInvalidMessage)
+		require.ErrorIs(t, c.Close(1005, "a reason"), chanws.ErrInvalidMessage)
 		for _, d := range []time.Duration{-2, -10, -10 * time.Second, -1500 * time.Millisecond} {
 			require.ErrorIs(t, c.CloseTimeout(1000, "", d), adapt.ErrInvalidTimeout)
 		}

@@ -74,22 +74,22 @@ type routes struct {
 // newRoutes checks d.
 func newRoutes(d *Dispatch) (*routes, error) {
 	if d.Key == "" {
-		return nil, errors.New("no Key")
+		return nil, errors.New("no Key: want the name of the JSON member that holds the type")
 	}
 	t := &routes{key: d.Key, values: make(map[string]*Route), names: make(map[string]*Route)}
 	for i := range d.Routes {
 		r := &d.Routes[i]
 		switch {
 		case r.Handle == nil:
-			return nil, fmt.Errorf("route %d has no Handle", i)
+			return nil, fmt.Errorf("route %d (%s) has no Handle", i, r.label())
 		case (r.Value == "") == (r.Name == ""):
-			return nil, fmt.Errorf("route %d needs either a Value or a Name", i)
+			return nil, fmt.Errorf("route %d: Value %q and Name %q: want one of the two", i, r.Value, r.Name)
 		case t.values[r.Value] != nil:
 			return nil, fmt.Errorf("two routes for the type %q", r.Value)
 		case t.names[r.Name] != nil:
 			return nil, fmt.Errorf("two routes named %s", r.Name)
 		case r.Name != "" && !nameable(r.Name):
-			return nil, fmt.Errorf("route %d: no type makes the name %q", i, r.Name)
+			return nil, fmt.Errorf("route %d: no type makes the name %q: want \"on\" and a word with a capital, as in onSubscribe", i, r.Name)
 		}
 		if r.Name != "" {
 			t.names[r.Name] = r

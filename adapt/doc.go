@@ -37,8 +37,9 @@
 // # What a callback returns
 //
 //   - nil: the connection goes on;
-//   - a [chanws.Close], also a wrapped one: the connection is closed with it. One that
-//     must not be sent cuts the connection, and the peer sees 1006;
+//   - a [chanws.Close], also a wrapped one: the connection is closed with it; Code 0 is a
+//     close frame without a code. One that must not be sent, as with code 1006 or with a
+//     reason and no code, cuts the connection, and the peer sees 1006;
 //   - what the connection itself ended with, as a write returns it: nothing, because
 //     OnClose or OnError is about to be called with it;
 //   - another error, also that of a write to another connection: OnError gets it, and may

@@ -20,7 +20,7 @@ var (
 )
 
 // errCloseSent is what comes after this side has begun to close.
-var errCloseSent = errors.New("close frame already sent")
+var errCloseSent = errors.New("this side has already closed the connection")
 
 // An unwritableError is what comes between a close frame that others have sent, or a
 // write that failed, and the end of conn.
@@ -30,11 +30,11 @@ type unwritableError struct {
 }
 
 func (e *unwritableError) Error() string {
-	const text = "nothing can be written any more"
+	const text = "nothing can be written any more: the connection is closing"
 	if e.cause == nil {
 		return text
 	}
-	return text + ": " + e.cause.Error()
+	return "nothing can be written any more: " + e.cause.Error()
 }
 
 func (e *unwritableError) Unwrap() error { return e.cause }

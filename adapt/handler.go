@@ -5,21 +5,22 @@ import (
 	"net/http"
 
 	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/server"
 )
 
 // Handler answers handshakes for the services that up returns, inside any net/http
 // server and any router. It returns when the handshake is done, and the callbacks run
 // in a goroutine of their own. nil cfg are all defaults; one that cannot work answers
-// every request with 500.
+// every request with 500, whose text says what is wrong with it.
 //
-// Nobody closes the connections when that server is shut down: use a [Listener] for
-// that.
+// The Shutdown of that server does not close the connections: set
+// [ServiceConfig].Group and shut that down too, or use a [Listener].
 func Handler(up UpgradeFunc, cfg *ServiceConfig) http.Handler {
 	e, err := newEndpoint(up, cfg)
 	if err != nil {
 		e.settings.log().Error("websocket handler cannot work", "err", err)
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+			http.Error(w, err.Error(), http.StatusInternalServerError)
 		})
 	}
 	return e
@@ -31,7 +32,6 @@ type endpoint struct {
 	opts      chanws.UpgradeOptions
 	authorize func(*http.Request) error
 	settings  settings
-	listener  *Listener // nil inside another server
 }
 
 // newEndpoint checks cfg. It gives an endpoint in any case, for its log.
@@ -51,8 +51,13 @@ func newEndpoint(up UpgradeFunc, cfg *ServiceConfig) (*endpoint, error) {
 	return e, checkOptions(e.opts)
 }
 
-// ServeHTTP does a handshake.
+// ServeHTTP does a handshake. A Listener's requests have a seat already.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	seat := server.SeatOf(r.Context())
+	if seat == nil {
+		seat = new(server.Seat)
+		r = r.WithContext(server.WithSeat(r.Context(), seat))
+	}
 	var p *plan
 	opts := e.opts
 	opts.Authorize = func(r *http.Request) (err error) {
@@ -66,18 +71,39 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return nil
 	}
+	if opts.SelectSubprotocol != nil {
+		opts.SelectSubprotocol = e.selectSubprotocol
+	}
 	conn, err := chanws.Upgrade(w, r, &opts)
 	if err != nil {
 		e.settings.log().Debug("websocket handshake refused", "remote", r.RemoteAddr, "err", err)
 		return
 	}
 	b := newBridge(p, &e.settings, conn)
-	if e.listener == nil {
-		go func() { _ = b.serve() }()
-		return
-	}
-	e.listener.serve(r, b)
+	b.stop = make(chan struct{})
+	seat.Join(b)
+	go b.serveAs(seat)
 }
+
+// serveAs runs the callbacks of a connection that has a seat.
+func (b *bridge) serveAs(seat *server.Seat) {
+	defer seat.Leave(b)
+	_ = b.serve()
+}
+
+// Conn, GoAway and Kill make a bridge a member of groups.
+func (b *bridge) Conn() *chanws.Conn { return b.caller.Conn() }
+
+// GoAway closes the connection with 1001 when the callbacks have had the messages that
+// have come by then.
+func (b *bridge) GoAway() {
+	if !b.stopping.Swap(true) {
+		close(b.stop)
+	}
+}
+
+// Kill ends the connection. It does not wait for callbacks.
+func (b *bridge) Kill() { _ = b.caller.CloseNow() }
 
 // decide asks the user for the service. An error is an *UpgradeError.
 func (e *endpoint) decide(r *http.Request) (*plan, error) {
@@ -99,15 +125,26 @@ func (e *endpoint) decide(r *http.Request) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.listener != nil && e.listener.stopping() {
-		return nil, &UpgradeError{StatusCode: http.StatusServiceUnavailable, Message: goingAwayReason}
-	}
 	p, err := compile(s)
 	if err != nil {
 		e.settings.log().Error("websocket upgrade without a service that works", "path", r.URL.Path, "err", err)
-		return nil, &UpgradeError{StatusCode: http.StatusInternalServerError}
+		return nil, &UpgradeError{StatusCode: http.StatusInternalServerError, Message: err.Error()}
 	}
 	return p, nil
+}
+
+// selectSubprotocol asks the user for the subprotocol. An error is an *UpgradeError.
+func (e *endpoint) selectSubprotocol(r *http.Request, offered []string) (chosen string, err error) {
+	err = guard("SelectSubprotocol", func() (err error) {
+		if chosen, err = e.opts.SelectSubprotocol(r, offered); err != nil {
+			return refusal(err, UpgradeError{StatusCode: http.StatusForbidden})
+		}
+		return nil
+	})
+	if p, panicked := err.(*PanicError); panicked {
+		err = e.panicked(r, p)
+	}
+	return chosen, err
 }
 
 // refusal makes the answer of an error: what it chooses, or else otherwise.

@@ -45,8 +45,8 @@ func TestAnUpgradeFuncRefuses(t *testing.T) {
 		{"with 500 for a status that refuses nothing", refusing(&adapt.UpgradeError{StatusCode: 200}), 500, "Internal Server Error\n"},
 		{"with 500 for a panic", func(*http.Request) (*adapt.Service, error) { panic("secret") }, 500, "Internal Server Error\n"},
 		{"with 401 for a panic that says so", func(*http.Request) (*adapt.Service, error) { panic(&adapt.AuthnError{}) }, 401, "Unauthorized\n"},
-		{"with 500 for a nil service", shared(nil), 500, "Internal Server Error\n"},
-		{"with 500 for a service that cannot work", shared(&adapt.Service{Dispatch: &adapt.Dispatch{}}), 500, "Internal Server Error\n"},
+		{"with 500 for a nil service", shared(nil), 500, "adapt: invalid service: nil: want a *Service\n"},
+		{"with 500 for a service that cannot work", shared(&adapt.Service{Dispatch: &adapt.Dispatch{}}), 500, "adapt: invalid service: Dispatch: no Key: want the name of the JSON member that holds the type\n"},
 		{"with 500 for a nil UpgradeError", refusing((*adapt.UpgradeError)(nil)), 500, "Internal Server Error\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -86,17 +86,66 @@ func TestAuthorizeComesBeforeTheUpgradeFuncAndTheOriginBeforeBoth(t *testing.T) 
 	require.Equal(t, 403, answer.StatusCode)
 }
 
-func TestAHandlerThatCannotWorkAnswers500(t *testing.T) {
-	for _, h := range []struct {
-		up  adapt.UpgradeFunc
-		cfg *adapt.ServiceConfig
+func TestSelectSubprotocolChoosesAfterTheUpgradeFunc(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upgraded := false
+		h := newHost(t, adapt.Handler(func(*http.Request) (*adapt.Service, error) {
+			upgraded = true
+			return &adapt.Service{}, nil
+		}, &adapt.ServiceConfig{SelectSubprotocol: func(_ *http.Request, offered []string) (string, error) {
+			require.True(t, upgraded)
+			require.Equal(t, []string{"a", "b"}, offered)
+			return "b", nil
+		}}))
+		opts := h.options()
+		opts.Subprotocols = []string{"a", "b"}
+		c, err := chanws.Dial(t.Context(), "ws://server.test/", &opts)
+		require.NoError(t, err)
+		require.Equal(t, "b", c.Subprotocol())
+		require.NoError(t, c.Close(1000, ""))
+	})
+}
+
+func TestErrorsOfSelectSubprotocolAreAnsweredAsThoseOfAuthorize(t *testing.T) {
+	for _, tc := range []struct {
+		err    error
+		panics bool
+		status int
+		body   string
 	}{
-		{nil, nil},
-		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{MaxMessageSize: -2}}},
-		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{CompressionLevel: 10}}},
-		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a b"}}},
+		{errBroken, false, 403, "Forbidden\n"},
+		{&adapt.AuthnError{Message: "m"}, false, 401, "m\n"},
+		{&adapt.UpgradeError{Message: "m"}, false, 403, "m\n"},
+		{errBroken, true, 500, "Internal Server Error\n"},
+		{&adapt.AuthnError{Message: "m"}, true, 401, "m\n"},
+		{nil, false, 500, "Internal Server Error\n"}, // which chooses what was not offered
 	} {
-		require.Equal(t, 500, refused(t, h.up, h.cfg, nil).StatusCode)
+		answer := refused(t, shared(&adapt.Service{}), &adapt.ServiceConfig{SelectSubprotocol: func(*http.Request, []string) (string, error) {
+			if tc.panics {
+				panic(tc.err)
+			}
+			return "chat", tc.err
+		}}, nil)
+		require.Equal(t, tc.status, answer.StatusCode)
+		require.Equal(t, tc.body, string(answer.Body))
+	}
+}
+
+func TestAHandlerThatCannotWorkAnswers500AndSaysWhy(t *testing.T) {
+	for _, h := range []struct {
+		up   adapt.UpgradeFunc
+		cfg  *adapt.ServiceConfig
+		body string
+	}{
+		{nil, nil, "UpgradeFunc is nil"},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{MaxMessageSize: -2}}, "MaxMessageSize"},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{CompressionLevel: 10}}, "CompressionLevel"},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a b"}}, "Subprotocols"},
+		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a"}, SelectSubprotocol: func(*http.Request, []string) (string, error) { return "a", nil }}, "SelectSubprotocol"},
+	} {
+		answer := refused(t, h.up, h.cfg, nil)
+		require.Equal(t, 500, answer.StatusCode)
+		require.Contains(t, string(answer.Body), h.body)
 	}
 }
 

@@ -24,7 +24,10 @@ import (
 // OnError, as a *[chanws.DecodeError], and the connection stays open. Without both it
 // is closed with 1003. What [ServiceConfig.Validate] refuses goes to OnError as a
 // *[chanws.ValidationError], or else to the log, and the connection stays open.
+//
+// JSON panics if f is nil.
 func JSON[In, Out any](f func(*Caller, In) (Out, error)) func(*Caller, string) error {
+	mustBeSet("JSON", f == nil)
 	handle := JSONMessage(f)
 	return func(c *Caller, text string) error { return handle(c, chanws.Text(text)) }
 }
@@ -32,6 +35,7 @@ func JSON[In, Out any](f func(*Caller, In) (Out, error)) func(*Caller, string) e
 // JSONMessage is [JSON] for OnMessage: it makes a handler of messages of both kinds.
 // A binary message is decoded like a text with the same bytes.
 func JSONMessage[In, Out any](f func(*Caller, In) (Out, error)) func(*Caller, chanws.Message) error {
+	mustBeSet("JSONMessage", f == nil)
 	return func(c *Caller, m chanws.Message) error {
 		in, err := bind[In](c, m)
 		if err != nil {
@@ -42,6 +46,14 @@ func JSONMessage[In, Out any](f func(*Caller, In) (Out, error)) func(*Caller, ch
 			return err
 		}
 		return c.reply(out)
+	}
+}
+
+// mustBeSet panics if the function of a handler is nil: it would panic for every message
+// otherwise, and only then.
+func mustBeSet(maker string, isNil bool) {
+	if isNil {
+		panic("adapt: " + maker + ": nil function")
 	}
 }
 
@@ -111,7 +123,7 @@ func decode(m chanws.Message, in any) error {
 func encode(v any) (chanws.Message, error) {
 	switch v := v.(type) {
 	case nil:
-		return nil, fmt.Errorf("%w: nil", chanws.ErrInvalidMessage)
+		return nil, fmt.Errorf("%w: nil: want a string, bytes, a chanws.Message, or a value for JSON", chanws.ErrInvalidMessage)
 	case chanws.Message:
 		return v, nil
 	case string:

@@ -1,18 +1,19 @@
 package adapt
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/chanws/chanws/internal/server"
 )
 
 const (
@@ -31,8 +32,10 @@ type ListenerConfig struct {
 	// MaxHeaderBytes is the size of a request's header, give or take 4 KiB; a larger
 	// one is answered with 431. Default 8192.
 	MaxHeaderBytes int
-	// MaxConns is how many requests and connections there may be at a time; beyond it
-	// the answer is 503. Default: no limit.
+	// MaxConns is how many TCP connections there may be: those in their TLS or
+	// WebSocket handshake, and those whose last callback has not returned. Beyond it
+	// the answer is 503, and when some 256 more are being answered, further ones are
+	// closed without an answer. Default: no limit.
 	MaxConns int
 	// Logger gets what the listener itself has to tell. nil: silent.
 	Logger *slog.Logger
@@ -41,34 +44,14 @@ type ListenerConfig struct {
 // A Listener is a server for services: each is attached at a pattern, and its life
 // ends with [Listener.GracefulStop] or [Listener.ImmediateStop].
 type Listener struct {
-	tcp      net.Listener
-	server   *http.Server
-	maxConns int
-	logger   *slog.Logger
-	mux      atomic.Pointer[http.ServeMux] // made anew whenever something is attached or detached
-
-	draining chan struct{} // closed when a stop begins
-	leaving  chan struct{} // closed when a graceful one does: the connections close with 1001
-	killed   chan struct{} // closed when a stop has no patience any more
-	served   chan struct{} // closed when server.Serve has returned
-	done     chan struct{} // closed when a stop has done everything
+	tcp    net.Listener
+	server *server.Server
+	logger *slog.Logger
+	mux    atomic.Pointer[http.ServeMux] // made anew whenever something is attached or detached
 
 	mu       sync.Mutex
 	attached map[string]*endpoint
-	started  bool
-	stopped  bool // a stop has begun
-	cut      bool // killed is closed
-	severed  bool // kill has met connections, or they came afterwards
-	active   int  // requests and connections
-	idle     chan struct{}
-	live     map[*bridge]struct{}
 }
-
-// A ticket is a request that counts in Listener.active, until a connection takes its
-// place.
-type ticket struct{ used bool }
-
-type ticketKey struct{}
 
 // NewListener listens on the TCP address addr, as in net.Listen: ":0" picks a port.
 // Clients are served from [Listener.Start] on. A Listener must be stopped, also when it
@@ -89,50 +72,22 @@ func NewListener(addr string, cfg *ListenerConfig) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{
-		tcp:      tcp,
-		maxConns: cfg.MaxConns,
-		logger:   cfg.Logger,
-		draining: make(chan struct{}),
-		leaving:  make(chan struct{}),
-		killed:   make(chan struct{}),
-		served:   make(chan struct{}),
-		done:     make(chan struct{}),
-		attached: make(map[string]*endpoint),
-		live:     make(map[*bridge]struct{}),
-	}
+	l := &Listener{tcp: tcp, logger: cfg.Logger, attached: make(map[string]*endpoint)}
 	if l.logger == nil {
 		l.logger = silent
 	}
 	l.mux.Store(http.NewServeMux())
-	l.server = l.newServer(cfg)
+	l.server = server.New(server.Config{
+		Listener:         tcp,
+		TLS:              cfg.TLSConfig,
+		HandshakeTimeout: max(0, cmp.Or(cfg.HandshakeTimeout, defaultHandshakeTimeout)),
+		MaxHeaderBytes:   cmp.Or(cfg.MaxHeaderBytes, defaultMaxHeaderBytes),
+		MaxConns:         cfg.MaxConns,
+		Logger:           l.logger,
+		Handler:          http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.mux.Load().ServeHTTP(w, r) }),
+		AwaitHandlers:    true,
+	})
 	return l, nil
-}
-
-func (l *Listener) newServer(cfg *ListenerConfig) *http.Server {
-	errorLog := log.New(io.Discard, "", 0)
-	if cfg.Logger != nil {
-		errorLog = slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn)
-	}
-	timeout, header := cfg.HandshakeTimeout, cfg.MaxHeaderBytes
-	if timeout == 0 {
-		timeout = defaultHandshakeTimeout
-	}
-	if header == 0 {
-		header = defaultMaxHeaderBytes
-	}
-	server := &http.Server{
-		Handler:                      http.HandlerFunc(l.serveHTTP),
-		DisableGeneralOptionsHandler: true,
-		TLSConfig:                    cfg.TLSConfig.Clone(),
-		TLSNextProto:                 map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		Protocols:                    new(http.Protocols),
-		ReadHeaderTimeout:            max(0, timeout), // net/http takes it for TLS too
-		MaxHeaderBytes:               header,
-		ErrorLog:                     errorLog,
-	}
-	server.Protocols.SetHTTP1(true)
-	return server
 }
 
 // Addr is the address listened on.
@@ -151,13 +106,12 @@ func (l *Listener) Attach(pattern string, up UpgradeFunc, cfg *ServiceConfig) er
 	if err != nil {
 		return fmt.Errorf("adapt: attach %q: %w", pattern, err)
 	}
-	e.listener = l
 	if e.settings.logger == nil {
 		e.settings.logger = l.logger
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopped {
+	if l.server.Closing() {
 		return fmt.Errorf("adapt: attach %q: listener stopped: %w", pattern, net.ErrClosed)
 	}
 	if l.attached[pattern] != nil {
@@ -201,86 +155,29 @@ func (l *Listener) remux() (err error) {
 
 // Start begins to serve, in goroutines of its own. It can be done once.
 func (l *Listener) Start() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.stopped:
-		return fmt.Errorf("adapt: start: listener stopped: %w", net.ErrClosed)
-	case l.started:
-		return errors.New("adapt: start: listener started already")
+	if err := l.server.Start(); err != nil {
+		return fmt.Errorf("adapt: start: %w", err)
 	}
-	l.started = true
-	go func() {
-		defer close(l.served)
-		var err error
-		if l.server.TLSConfig != nil {
-			err = l.server.ServeTLS(l.tcp, "", "")
-		} else {
-			err = l.server.Serve(l.tcp)
-		}
-		if !errors.Is(err, http.ErrServerClosed) {
-			l.logger.Error("websocket listener ended", "addr", l.Addr().String(), "err", err)
-		}
-	}()
 	return nil
 }
 
-// serveHTTP counts a request and hands it on.
-func (l *Listener) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	// Who is refused comes again on another connection, or not at all.
-	w.Header().Set("Connection", "close")
-	refused := ""
-	l.mu.Lock()
-	switch {
-	case l.stopped:
-		refused = goingAwayReason
-	case l.maxConns > 0 && l.active >= l.maxConns:
-		refused = "the server has too many connections"
-	default:
-		l.active++
-	}
-	l.mu.Unlock()
-	if refused != "" {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, refused, http.StatusServiceUnavailable)
-		return
-	}
-	t := &ticket{}
-	defer func() {
-		if !t.used {
-			l.release(nil)
-		}
-	}()
-	l.mux.Load().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ticketKey{}, t)))
-}
+// GracefulStop ends the listener in good order. New handshakes, and those in
+// progress, are answered with 503. Each connection hands over the messages that have
+// come by then; what they are answered with is written, then a close frame 1001, and
+// the peer has CloseTimeout to answer. GracefulStop returns nil when the last callback
+// of the last connection has returned.
+//
+// When ctx ends first, the connections that are left are cut and an error
+// that matches ctx's cause is returned; their callbacks may still run then. [Listener.ImmediateStop] cuts it short
+// likewise, and makes it return net.ErrClosed. A second GracefulStop waits for the
+// first, at most until its own ctx ends. Do not call it in a callback of this listener,
+// for whose return it would wait.
+func (l *Listener) GracefulStop(ctx context.Context) error { return l.server.Shutdown(ctx) }
 
-// serve runs the callbacks of a connection, which takes the place of its request.
-func (l *Listener) serve(r *http.Request, b *bridge) {
-	r.Context().Value(ticketKey{}).(*ticket).used = true
-	b.stop = l.leaving
-	l.mu.Lock()
-	l.live[b] = struct{}{}
-	cut := l.cut
-	l.severed = l.severed || cut
-	l.mu.Unlock()
-	if cut {
-		_, _ = b.caller.beginClose()
-		_ = b.caller.Conn().CloseNow()
-	}
-	go func() {
-		defer l.release(b)
-		_ = b.serve()
-	}()
-}
-
-// release gives back a place in active, and takes b out of live.
-func (l *Listener) release(b *bridge) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.live, b)
-	l.active--
-	if l.active == 0 && l.idle != nil {
-		close(l.idle)
-		l.idle = nil
-	}
+// ImmediateStop ends the listener and cuts all its connections, whose OnError gets an
+// error that matches net.ErrClosed. It does not wait for callbacks that still run. It
+// may be called any number of times, also during GracefulStop, and returns nil.
+func (l *Listener) ImmediateStop() error {
+	l.server.Close()
+	return nil
 }

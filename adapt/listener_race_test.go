@@ -100,7 +100,7 @@ func (c momentContext) Done() <-chan struct{} {
 // serving tells whether a connection of any listener is there.
 func serving() bool {
 	stacks := make([]byte, 1<<20)
-	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "adapt.(*Listener).serve.func")
+	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "adapt.(*bridge).serveAs")
 }
 
 // It runs alone: it looks for goroutines.

@@ -2,9 +2,7 @@ package adapt
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 
 	"github.com/chanws/chanws"
@@ -50,9 +48,13 @@ func (b *bridge) serveAgain(life context.Context, r reconnection, opened func(er
 	defer b.leave() // also when a callback ends the goroutine
 	var loss error
 	refused := false
-	failure := guard("Authorize or Retry", func() (failure error) {
-		for conn, err := range chanws.Redial(life, r.url, r.opts, r.policy) {
-			if err != nil {
+	failure := guard("Authorize, Retry or Delay", func() (failure error) {
+		for conn, err := range chanws.Redial(life, r.url, r.opts, b.logging(r.policy)) {
+			switch err.(type) {
+			case chanws.Close, chanws.Error:
+				return nil // Retry has taken loss for final
+			case nil:
+			default:
 				failure = err
 				b.caller.log().Debug("websocket reconnection failed", "err", err)
 				continue
@@ -66,10 +68,9 @@ func (b *bridge) serveAgain(life context.Context, r reconnection, opened func(er
 				return nil
 			}
 			loss = b.converse(conn)
-			if b.caller.closed.Load() || !isLoss(loss) {
+			if b.caller.closed.Load() || conn.ClosedLocally() {
 				return nil
 			}
-			b.caller.log().Info("websocket connection lost", "err", loss)
 			_ = conn.CloseNow()
 		}
 		return failure
@@ -88,15 +89,27 @@ func (b *bridge) serveAgain(life context.Context, r reconnection, opened func(er
 	}
 }
 
+// logging returns the policy with a Retry that logs the connections to be replaced.
+func (b *bridge) logging(policy chanws.RedialPolicy) chanws.RedialPolicy {
+	retry := policy.Retry
+	if retry == nil {
+		retry = chanws.DefaultRetry
+	}
+	policy.Retry = func(err error) bool {
+		again := retry(err)
+		switch err.(type) {
+		case chanws.Close, chanws.Error:
+			if again {
+				b.caller.log().Info("websocket connection lost", "err", err)
+			}
+		}
+		return again
+	}
+	return policy
+}
+
 // giveUp runs the last callback of a client that cannot connect again.
 func (b *bridge) giveUp(err error) {
 	_, _ = b.caller.beginClose()
 	b.conclude(err)
-}
-
-// isLoss tells whether err is of the network, and not of somebody's decision, as a
-// Close, a *chanws.ProtocolError and chanws.ErrOverflow are.
-func isLoss(err error) bool {
-	var network net.Error
-	return !errors.Is(err, net.ErrClosed) && (errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network))
 }

@@ -86,6 +86,9 @@ func TestAPanicWhileReconnectingIsTheEndOfTheClientAlone(t *testing.T) {
 		"in Retry": func(cfg *adapt.ClientConfig, hook func()) {
 			cfg.Retry.Retry = func(error) bool { hook(); return true }
 		},
+		"in Delay": func(cfg *adapt.ClientConfig, hook func()) {
+			cfg.Retry.Delay = func(int, error) time.Duration { hook(); return time.Second }
+		},
 	} {
 		for _, first := range []bool{true, false} {
 			t.Run(name, func(t *testing.T) {

@@ -41,8 +41,8 @@ func wantsClose(err error) (end chanws.Close, ok bool) {
 // not be sent cuts the connection; a reason that is too long is cut itself.
 func (c *Caller) closeWith(end chanws.Close) {
 	end.Reason = fit(end.Reason)
-	if !sendable(end.Code) {
-		c.log().Error("websocket close code must not be sent: cutting the connection", "code", int(end.Code))
+	if err := checkClose(end); err != nil {
+		c.log().Error("websocket close frame must not be sent: cutting the connection", "err", err)
 		if conn, first := c.beginClose(); first {
 			c.spawn(func() { _ = conn.CloseNow() })
 		}

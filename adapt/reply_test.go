@@ -163,9 +163,9 @@ func TestNoFurtherMessageIsHandedOverAfterAReturnedClose(t *testing.T) {
 }
 
 func TestACloseThatMustNotBeSentCutsTheConnection(t *testing.T) {
-	for _, code := range []chanws.StatusCode{0, 999, 1005, 1006, 1015, 5555} {
+	for _, end := range []chanws.Close{{Code: -1}, {Code: 999}, {Code: 1006}, {Code: 1015}, {Code: 5555}, {Reason: "r"}, {Code: 1005, Reason: "r"}} {
 		synctest.Test(t, func(t *testing.T) {
-			s := serve(t, &adapt.Service{OnOpen: func(*adapt.Caller) error { return chanws.Close{Code: code} }}, chanws.Options{})
+			s := serve(t, &adapt.Service{OnOpen: func(*adapt.Caller) error { return end }}, chanws.Options{})
 			require.ErrorIs(t, ending(t, s.Conn), io.ErrUnexpectedEOF)
 			<-s.served
 		})
@@ -244,7 +244,7 @@ func TestAWriteAfterTheOwnCloseReachesOnError(t *testing.T) {
 		s := serve(t, svc, chanws.Options{})
 		s.Send <- chanws.Text("a")
 		require.NoError(t, <-s.served)
-		require.Equal(t, []string{"open", "error adapt: write text message: close frame already sent", "close 1001 "}, r.all())
+		require.Equal(t, []string{"open", "error adapt: write text message: this side has already closed the connection", "close 1001 "}, r.all())
 	})
 }
 

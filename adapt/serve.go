@@ -3,12 +3,11 @@ package adapt
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 
 	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/server"
 )
-
-// goingAwayReason is the close reason of a listener that stops.
-const goingAwayReason = "server is shutting down"
 
 // Serve runs the callbacks of s for what happens on c, in this goroutine, until c has
 // ended and the last callback and the last stream have returned. Then c is closed in
@@ -18,8 +17,11 @@ const goingAwayReason = "server is shutting down"
 // pings, and there is no log for what goes wrong without OnError, nor for panics.
 //
 // For a service that cannot work, the error matches [ErrInvalidService], and c is
-// closed with 1011.
+// closed with 1011. A nil c is an error.
 func Serve(c *chanws.Conn, s *Service) error {
+	if c == nil {
+		return errors.New("adapt: serve: nil *chanws.Conn: check the error of what made it")
+	}
 	p, err := compile(s)
 	if err != nil {
 		_ = c.Close(chanws.StatusInternalError, "")
@@ -32,7 +34,9 @@ func Serve(c *chanws.Conn, s *Service) error {
 type bridge struct {
 	plan   *plan
 	caller *Caller
-	stop   <-chan struct{} // closed when a listener stops; nil: never
+
+	stop     chan struct{} // closed by GoAway; nil: never
+	stopping atomic.Bool   // stop is closed, or about to be
 }
 
 func newBridge(p *plan, set *settings, c *chanws.Conn) *bridge {
@@ -68,13 +72,13 @@ func (b *bridge) converse(c *chanws.Conn) error {
 		b.settle(guard("OnOpen", func() error { return open(b.caller) }), nil)
 	}
 	events, stop := c.Events(), b.stop
-	left := -1 // events until the connection is closed because the listener stops
+	left := -1 // events until the connection is closed because its group ends
 	for {
 		if stop != nil && isClosed(stop) {
 			stop, left = nil, len(events)
 		}
 		if left == 0 {
-			b.caller.closeWith(chanws.Close{Code: chanws.StatusGoingAway, Reason: goingAwayReason})
+			b.caller.closeWith(chanws.Close{Code: chanws.StatusGoingAway, Reason: server.GoingAwayReason})
 		}
 		var ev chanws.Event
 		var ok bool

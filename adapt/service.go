@@ -64,7 +64,9 @@ type Service struct {
 // To refuse, it returns an error: a *[UpgradeError] chooses the answer, an
 // *[AuthnError] is 401, an *[AuthzError] 403, and any other error is 400 with its
 // text as body. A panic is 500 without a text, or what an error of those kinds says
-// when that was the value; so is a nil service, and one that cannot work.
+// when that was the value. A nil service, and one that cannot work, is 500 with the
+// text of [Service.Validate]'s error as body, because without a Logger nobody else
+// reports the mistake.
 type UpgradeFunc func(*http.Request) (*Service, error)
 
 // ServiceConfig is the settings of a service. A nil pointer and zero fields are the
@@ -79,6 +81,10 @@ type ServiceConfig struct {
 
 	// Subprotocols are those that the service speaks; see [chanws.UpgradeOptions].
 	Subprotocols []string
+	// SelectSubprotocol chooses instead of Subprotocols; see [chanws.UpgradeOptions]. It
+	// is called after the UpgradeFunc. Its errors and panics are answered as those of
+	// Authorize are.
+	SelectSubprotocol func(r *http.Request, offered []string) (string, error)
 	// Origins are the web pages from which browsers may connect besides those of the
 	// same origin; see [chanws.UpgradeOptions].
 	Origins []string
@@ -89,6 +95,10 @@ type ServiceConfig struct {
 	// has decoded. Its error keeps the value from the handler and reaches OnError as
 	// a *[chanws.ValidationError]; the connection stays open. Default none.
 	Validate func(any) error
+	// Group is a group that the connections belong to, besides that of their
+	// [Listener]. Its Shutdown does for them what [Listener.GracefulStop] does.
+	// Default: none.
+	Group *chanws.Group
 }
 
 // ClientConfig is the settings of a client. A nil pointer and zero fields are the
@@ -97,8 +107,8 @@ type ServiceConfig struct {
 type ClientConfig struct {
 	chanws.DialOptions
 
-	// Retry makes the client connect again when its connection is lost; nil: it does
-	// not. See [NewAsyncClient].
+	// Retry makes the client connect again when its connection has ended, as far as the
+	// policy says so; nil: it does not. See [NewAsyncClient].
 	Retry *chanws.RedialPolicy
 	// Validate is as in [ServiceConfig].
 	Validate func(any) error
@@ -129,9 +139,11 @@ func withDefaults(o chanws.Options) chanws.Options {
 // upgradeOptions are what a handshake is made with; Authorize is still to be set.
 func (cfg *ServiceConfig) upgradeOptions() chanws.UpgradeOptions {
 	return chanws.UpgradeOptions{
-		Options:      withDefaults(cfg.Options),
-		Subprotocols: cfg.Subprotocols,
-		Origins:      cfg.Origins,
+		Options:           withDefaults(cfg.Options),
+		Subprotocols:      cfg.Subprotocols,
+		SelectSubprotocol: cfg.SelectSubprotocol,
+		Origins:           cfg.Origins,
+		Group:             cfg.Group,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 // JSONStream is [JSON] for a function whose result is a sequence. Its elements are
 // sent as [Stream] does.
 func JSONStream[In, Out any](f func(*Caller, In) iter.Seq2[Out, error]) func(*Caller, string) error {
+	mustBeSet("JSONStream", f == nil)
 	return func(c *Caller, text string) error {
 		in, err := bind[In](c, chanws.Text(text))
 		if err != nil {

@@ -26,11 +26,11 @@ type plan struct {
 func compile(s *Service) (*plan, error) {
 	switch {
 	case s == nil:
-		return nil, fmt.Errorf("adapt: %w: it is nil", ErrInvalidService)
+		return nil, fmt.Errorf("adapt: %w: nil: want a *Service", ErrInvalidService)
 	case s.OnMessage != nil && s.OnTextMessage != nil:
-		return nil, fmt.Errorf("adapt: %w: OnMessage beside OnTextMessage", ErrInvalidService)
+		return nil, fmt.Errorf("adapt: %w: OnMessage beside OnTextMessage: OnMessage is called for both kinds, so set one of them", ErrInvalidService)
 	case s.OnMessage != nil && s.OnBinaryMessage != nil:
-		return nil, fmt.Errorf("adapt: %w: OnMessage beside OnBinaryMessage", ErrInvalidService)
+		return nil, fmt.Errorf("adapt: %w: OnMessage beside OnBinaryMessage: OnMessage is called for both kinds, so set one of them", ErrInvalidService)
 	}
 	for name := range s.Header {
 		if ofHandshake(name) {

@@ -9,10 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/frame"
 )
-
-// maxControl is the largest payload of a control frame, RFC 6455 section 5.5.
-const maxControl = 125
 
 // WriteTextMessage puts a text message in line. s must be valid UTF-8.
 func (c *Caller) WriteTextMessage(s string) error {
@@ -136,24 +134,20 @@ func ended(op string, end error) error {
 	return fmt.Errorf("adapt: %s: %w", op, end)
 }
 
-// checkMessage tells why a message cannot be sent, or nil.
+// checkMessage returns an error that says why a message cannot be sent, or nil.
 func checkMessage(m chanws.Message) error {
 	switch m := m.(type) {
 	case chanws.Text:
 		if !utf8.ValidString(string(m)) {
-			return fmt.Errorf("%w: text is not valid UTF-8", chanws.ErrInvalidMessage)
+			return invalid(frame.CheckText([]byte(m)))
 		}
 	case chanws.Ping:
-		return checkControl(m)
+		return invalid(frame.CheckControl(frame.Ping, len(m)))
 	case chanws.Pong:
-		return checkControl(m)
-	}
-	return nil
-}
-
-func checkControl(payload []byte) error {
-	if len(payload) > maxControl {
-		return fmt.Errorf("%w: %d bytes in a control frame, more than %d", chanws.ErrInvalidMessage, len(payload), maxControl)
+		return invalid(frame.CheckControl(frame.Pong, len(m)))
+	case chanws.Binary:
+	default: // a pointer has the methods of what it points to
+		return invalid(fmt.Errorf("%T is no message type: want chanws.Text, Binary, Ping, Pong or Close", m))
 	}
 	return nil
 }

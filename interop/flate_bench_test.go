@@ -13,10 +13,10 @@ import (
 	klauspost "github.com/klauspost/compress/flate"
 )
 
-// These benchmarks are why internal/deflate is there; docs/dependencies.md has their
-// figures. Each message is 1 KiB of JSON, another one every time. "takeover" is with
-// the 32 KiB before it as the window, "dictionary" the same where a codec that is
-// shared by connections is given the window with each message.
+// These benchmarks are why internal/deflate is built on klauspost/compress, and how;
+// docs/dependencies.md has their figures. Each message is 1 KiB of JSON, another one
+// every time. "takeover" is a codec for each connection, "dictionary" one that all share
+// and that is given as much of the earlier messages with each.
 
 const benchSize = 1 << 10
 
@@ -101,12 +101,14 @@ func BenchmarkCompress(b *testing.B) {
 			kept.Flush()
 			out.b = wire.b
 		})
-		taught, _ := klauspost.NewWriterDict(io.Discard, level, before)
-		given(fmt.Sprintf("codec=klauspost/dictionary/level=%d", level), func(out *sink, message []byte) {
-			taught.ResetDict(out, before)
-			taught.Write(message)
-			taught.Flush()
-		})
+		for _, size := range []int{2, 4, 8, 32} {
+			taught, _ := klauspost.NewWriter(nil, level)
+			given(fmt.Sprintf("codec=klauspost/dictionary of %d KiB/level=%d", size, level), func(out *sink, message []byte) {
+				taught.ResetDict(out, before[len(before)-size<<10:])
+				taught.Write(message)
+				taught.Flush()
+			})
+		}
 		over := deflate.NewEncoder(15, true, level)
 		measure(fmt.Sprintf("codec=chanws/takeover/level=%d", level), func(out *sink, message []byte) { out.b, _ = over.Encode(out.b, message) })
 	}

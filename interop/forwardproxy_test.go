@@ -199,13 +199,14 @@ func listenBehind(t *testing.T, secure bool) *chanws.Listener {
 
 var someone = url.UserPassword("someone", "s3cret:with a colon")
 
-// forwardings are the ways through a forward proxy. There is none for ws by CONNECT.
+// forwardings are the ways through a forward proxy.
 var forwardings = []struct {
 	name, scheme string
 	secure       bool
 	handle       func(*forwardProxy, net.Conn) error
 }{
 	{"wss by CONNECT", "http", true, handleConnect},
+	{"ws by CONNECT", "http", false, handleConnect},
 	{"wss by SOCKS5", "socks5", true, handleSocks},
 	{"ws by SOCKS5", "socks5", false, handleSocks},
 }
@@ -273,6 +274,9 @@ func TestAForwardProxyThatRefusesIsAnErrorOfDial(t *testing.T) {
 				require.NotErrorIs(t, err, context.DeadlineExceeded)
 				if way.scheme == "http" {
 					require.ErrorContains(t, err, tc.http)
+					var refused *chanws.HandshakeError
+					require.ErrorAs(t, err, &refused)
+					require.Equal(t, tc.http, http.StatusText(refused.StatusCode))
 				} else {
 					require.ErrorContains(t, err, "socks")
 				}
@@ -281,18 +285,6 @@ func TestAForwardProxyThatRefusesIsAnErrorOfDial(t *testing.T) {
 			})
 		}
 	}
-}
-
-// TestAnHTTPProxyIsAskedItselfForWs holds what DialOptions.HTTPClient says.
-func TestAnHTTPProxyIsAskedItselfForWs(t *testing.T) {
-	t.Parallel()
-	p := startForwardProxy(t, &forwardProxy{}, handleConnect)
-	l := listenBehind(t, false)
-	opts := &chanws.DialOptions{HTTPClient: p.through(t, "http", nil), HandshakeTimeout: patience}
-	_, err := chanws.Dial(t.Context(), l.URL(), opts)
-	var refused *chanws.HandshakeError
-	require.ErrorAs(t, err, &refused)
-	require.Equal(t, http.StatusMethodNotAllowed, refused.StatusCode)
 }
 
 // TestASilentForwardProxyEndsWithTheHandshakeTimeout is about a proxy that accepts

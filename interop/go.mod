@@ -10,6 +10,7 @@ require (
 	github.com/klauspost/compress v1.20.3
 	github.com/lxzan/gws v1.8.9
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/net v0.48.0
 )
 
 require (
@@ -18,7 +19,7 @@ require (
 	github.com/gobwas/pool v0.2.1 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.19.0 // indirect
-	golang.org/x/sys v0.6.0 // indirect
+	golang.org/x/sys v0.41.0 // indirect
 	nhooyr.io/websocket v1.8.17 // indirect
 )
 

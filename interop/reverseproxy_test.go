@@ -21,16 +21,22 @@ import (
 // nginx counts in whole seconds.
 const proxyIdle = 2 * time.Second
 
-// A reverseProxy is a program that stands between clients and a server. It gets its
+// A reverseProxy is a program that stands between clients and a server. It inherits its
 // sockets as file descriptors 3, plain, and 4, for TLS, so that the kernel picks the
 // ports and no client comes too early.
 type reverseProxy struct {
 	name    string
 	program string
-	// configure writes the configuration to dir and gives the command.
-	configure func(dir, backend, plain, secure string, idle time.Duration) (config string, command []string)
+	// configure returns the configuration and the command. It may write files to dir.
+	configure func(t *testing.T, dir string, way route) (config string, command []string)
 	// unreachable is how it answers when there is no server.
 	unreachable int
+}
+
+// A route is what differs between the configuration in docs/deploying.md and a test.
+type route struct {
+	backend, plain, secure string // addresses
+	idle                   time.Duration
 }
 
 var reverseProxies = []reverseProxy{
@@ -38,63 +44,64 @@ var reverseProxies = []reverseProxy{
 	{"HAProxy", "haproxy", configureHAProxy, http.StatusServiceUnavailable},
 }
 
-func configureNginx(dir, backend, plain, secure string, idle time.Duration) (string, []string) {
+// documented returns a configuration that docs/deploying.md shows, with the settings of
+// the test: pairs of what the page has and what replaces it.
+func documented(t *testing.T, name string, pairs ...string) string {
+	t.Helper()
+	config, err := os.ReadFile(filepath.Join("testdata", "proxies", name))
+	require.NoError(t, err)
+	for i := 0; i < len(pairs); i += 2 {
+		require.Contains(t, string(config), pairs[i], name)
+	}
+	return strings.NewReplacer(pairs...).Replace(string(config))
+}
+
+func configureNginx(t *testing.T, dir string, r route) (string, []string) {
 	cert, key := certificateFiles()
 	var temporary strings.Builder
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		fmt.Fprintf(&temporary, "%s_temp_path %s/%s;\n", kind, dir, kind)
 	}
 	// Also HTTP/2, which clients of WebSocket must not choose.
+	servers := documented(t, "nginx.conf",
+		"listen 80;", "listen "+r.plain+";",
+		"listen 443 ", "listen "+r.secure+" ",
+		"/etc/ssl/example.pem", cert,
+		"/etc/ssl/example.key", key,
+		"127.0.0.1:8080", r.backend,
+		"_timeout 60s;", fmt.Sprintf("_timeout %ds;", r.idle/time.Second))
 	return fmt.Sprintf(`
 daemon off;
 worker_processes 1;
-pid %[1]s/pid;
+pid %s/pid;
 error_log stderr warn;
 events {}
 http {
-	access_log off;
-	%[2]s
-	server {
-		listen %[3]s;
-		listen %[4]s ssl http2;
-		ssl_certificate %[5]s;
-		ssl_certificate_key %[6]s;
-		location / {
-			proxy_pass http://%[7]s;
-			proxy_http_version 1.1;
-			proxy_set_header Upgrade $http_upgrade;
-			proxy_set_header Connection upgrade;
-			proxy_set_header Host $http_host;
-			proxy_read_timeout %[8]ds;
-			proxy_send_timeout %[8]ds;
-		}
-	}
+access_log off;
+%s
+%s
 }
-`, dir, &temporary, plain, secure, cert, key, backend, idle/time.Second), []string{"nginx", "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "config")}
+`, dir, &temporary, servers), []string{"nginx", "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "config")}
 }
 
-func configureHAProxy(dir, backend, _, _ string, idle time.Duration) (string, []string) {
+func configureHAProxy(t *testing.T, dir string, r route) (string, []string) {
 	cert, key := certificateFiles()
-	certPEM, _ := os.ReadFile(cert)
-	keyPEM, _ := os.ReadFile(key)
+	certPEM, err := os.ReadFile(cert)
+	require.NoError(t, err)
+	keyPEM, err := os.ReadFile(key)
+	require.NoError(t, err)
 	both := filepath.Join(dir, "both.pem")
-	os.WriteFile(both, append(certPEM, keyPEM...), 0o600)
-	return fmt.Sprintf(`
-defaults
-	mode http
-	retries 0
-	timeout connect 10s
-	timeout http-request 30s
-	timeout client %[1]dms
-	timeout server 30s
-	timeout tunnel %[1]dms
-frontend clients
-	bind fd@3
-	bind fd@4 ssl crt %[2]s alpn h2,http/1.1
-	default_backend servers
-backend servers
-	server one %[3]s
-`, idle/time.Millisecond, both, backend), []string{"haproxy", "-db", "-f", filepath.Join(dir, "config")}
+	require.NoError(t, os.WriteFile(both, append(certPEM, keyPEM...), 0o600))
+	idle := fmt.Sprintf("%dms", r.idle/time.Millisecond)
+	return documented(t, "haproxy.cfg",
+		"bind :80\n", "bind fd@3\n",
+		"bind :443 ", "bind fd@4 ",
+		"/etc/ssl/example.pem", both,
+		"127.0.0.1:8080", r.backend,
+		"timeout connect 5s", "timeout connect 10s\n\tretries 0",
+		"timeout client 60s", "timeout client "+idle,
+		"timeout server 60s", "timeout server 30s",
+		"timeout tunnel 60s", "timeout tunnel "+idle), []string{"haproxy", "-db", "-f", filepath.Join(dir, "config")}
 }
 
 // A path is the way from clients through a proxy to a server of chanws.
@@ -125,7 +132,7 @@ func (r reverseProxy) stand(t *testing.T, idle time.Duration, opts *chanws.Liste
 		defer file.Close()
 		sockets, addresses = append(sockets, file), append(addresses, socket.Addr().String())
 	}
-	config, command := r.configure(dir, l.Addr().String(), addresses[0], addresses[1], idle)
+	config, command := r.configure(t, dir, route{l.Addr().String(), addresses[0], addresses[1], idle})
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600))
 	cmd, err := guarded(command, sockets...)
 	require.NoError(t, err)
@@ -192,6 +199,21 @@ func TestMessagesPassAReverseProxyUnchanged(t *testing.T) {
 			require.Equal(t, chanws.Ping("?"), receive(t, server.Events()))
 			require.Equal(t, chanws.Pong("?"), receive(t, client.Events()))
 		}
+	})
+}
+
+func TestAReverseProxyForwardsHostAddressAndScheme(t *testing.T) {
+	t.Parallel()
+	eachProxy(t, func(t *testing.T, proxy reverseProxy, secure bool) {
+		p := proxy.stand(t, patience, nil)
+		client, server := p.connect(t, secure, chanws.DialOptions{})
+		require.Equal(t, client.Request().URL.Host, server.Request().Host, "the host that a browser's Origin is compared with")
+		require.Equal(t, "127.0.0.1", server.Request().Header.Get("X-Forwarded-For"))
+		scheme := "http"
+		if secure {
+			scheme = "https"
+		}
+		require.Equal(t, scheme, server.Request().Header.Get("X-Forwarded-Proto"))
 	})
 }
 

@@ -38,13 +38,19 @@ func NetPipe(t testing.TB) (a, b net.Conn) {
 }
 
 func newPipe(t testing.TB) (client, server *conn) {
-	there, back := newStream(), newStream()
-	client = &conn{in: back, out: there, local: clientAddr, remote: serverAddr}
-	server = &conn{in: there, out: back, local: serverAddr, remote: clientAddr}
+	client, server = pair()
 	t.Cleanup(func() {
 		client.Close()
 		server.Close()
 	})
+	return client, server
+}
+
+// pair returns the two ends of a pipe.
+func pair() (client, server *conn) {
+	there, back := newStream(), newStream()
+	client = &conn{in: back, out: there, local: clientAddr, remote: serverAddr}
+	server = &conn{in: there, out: back, local: serverAddr, remote: clientAddr}
 	return client, server
 }
 
@@ -83,6 +89,11 @@ func (c *conn) Close() error {
 	c.out.closeWrite()
 	return c.opError("close", err)
 }
+
+// Transferred returns how many bytes have been written at this end, those of a Write in
+// progress included, and how many of them have been read at the other end. The library
+// sees by it that a slow reader is alive, as it does by the send queue of a socket.
+func (c *conn) Transferred() (written, read int64) { return c.out.transferred() }
 
 // CloseWrite ends the stream that the peer reads. Reads go on.
 func (c *conn) CloseWrite() error { return c.opError("close", c.out.finish()) }

@@ -418,3 +418,23 @@ func BenchmarkNetPipe_round_trip(b *testing.B) {
 		io.ReadFull(near, buf)
 	}
 }
+
+func TestNetPipe_shows_what_the_other_end_has_read(t *testing.T) {
+	t.Parallel()
+	a, b := wstest.NetPipe(t)
+	requireTransferred := func(written, read int64) {
+		t.Helper()
+		gotWritten, gotRead := a.(interface{ Transferred() (written, read int64) }).Transferred()
+		require.Equal(t, [2]int64{written, read}, [2]int64{gotWritten, gotRead})
+	}
+	requireTransferred(0, 0)
+	_, err := a.Write(make([]byte, 1000))
+	require.NoError(t, err)
+	requireTransferred(1000, 0)
+	_, err = io.ReadFull(b, make([]byte, 300))
+	require.NoError(t, err)
+	requireTransferred(1000, 300)
+	_, err = io.ReadAll(io.LimitReader(b, 700))
+	require.NoError(t, err)
+	requireTransferred(1000, 1000)
+}

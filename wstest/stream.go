@@ -21,6 +21,7 @@ type stream struct {
 
 	ring        []byte // bufferSize bytes, allocated by the first write
 	start, size int    // what is buffered
+	taken       int64  // how many bytes have been read
 
 	readDeadline, writeDeadline time.Time
 
@@ -98,6 +99,7 @@ func (s *stream) get(p []byte) int {
 	n += copy(p[n:], s.ring[:s.size-(end-s.start)])
 	s.start = (s.start + n) % bufferSize
 	s.size -= n
+	s.taken += int64(n)
 	s.wake.Broadcast()
 	return n
 }
@@ -116,6 +118,13 @@ func (s *stream) put(p []byte) int {
 	s.size += len(p)
 	s.wake.Broadcast()
 	return len(p)
+}
+
+// transferred returns how many bytes have been written, and how many of them read.
+func (s *stream) transferred() (written, read int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken + int64(s.size), s.taken
 }
 
 // wait gives up s.mu until something has changed or the deadline has come.

@@ -25,7 +25,7 @@ func Pipe(t testing.TB, client *chanws.DialOptions, server *chanws.UpgradeOption
 	var clientErr, serverErr error
 	var serving sync.WaitGroup
 	serving.Go(func() { s, serverErr = upgrade(far, server) })
-	c, clientErr = dial(t, near, client)
+	c, clientErr = dialPipe(t, near, client)
 	serving.Wait()
 	t.Cleanup(func() { end(c, s) })
 	check(t, clientErr, serverErr)
@@ -68,7 +68,7 @@ func RawServer(t testing.TB, client *chanws.DialOptions) (*chanws.Conn, net.Conn
 	var clientErr, serverErr error
 	var serving sync.WaitGroup
 	serving.Go(func() { serverErr = answer(far) })
-	c, clientErr := dial(t, near, client)
+	c, clientErr := dialPipe(t, near, client)
 	serving.Wait()
 	t.Cleanup(func() {
 		far.Close()

@@ -12,13 +12,25 @@ import (
 const commands = `  /ping [text]            send a ping
   /pong [text]            send a pong
   /binary hex             send a binary message, such as /binary 68 69
-  /close [code] [reason]  send a close frame, 1000 unless there is a code
-  /quit                   the same as /close
+  /close [code] [reason]  close the connection, with 1000 unless there is a code
+  /quit                   close the connection, with -l all of them, and end
   /help                   show this
   //text                  send a text that begins with a slash, /text
 `
 
-// parse makes a message of a line. Whether it may be sent, the library tells.
+// read makes a message of a line. It returns nil if there is nothing to send.
+func read(line string, s *screen) (chanws.Message, error) {
+	switch {
+	case line == "/help":
+		s.note("%s", commands)
+		return nil, nil
+	case line == "" && s.editor != nil:
+		return nil, nil // just Enter
+	}
+	return parse(line)
+}
+
+// parse makes a message of a line. The library checks whether it may be sent.
 func parse(line string) (chanws.Message, error) {
 	if !strings.HasPrefix(line, "/") {
 		return chanws.Text(line), nil
@@ -35,7 +47,7 @@ func parse(line string) (chanws.Message, error) {
 	case "/binary":
 		b, err := hex.DecodeString(strings.ReplaceAll(rest, " ", ""))
 		if err != nil {
-			return nil, fmt.Errorf("/binary: %w", err)
+			return nil, fmt.Errorf("/binary: %w; want two hexadecimal digits for each byte", err)
 		}
 		return chanws.Binary(b), nil
 	case "/quit":
@@ -47,7 +59,7 @@ func parse(line string) (chanws.Message, error) {
 		}
 		n, err := strconv.Atoi(code)
 		if err != nil {
-			return nil, fmt.Errorf("/close: %q is no code", code)
+			return nil, fmt.Errorf("/close: %q is no code, which is a number such as 1000", code)
 		}
 		return chanws.Close{Code: chanws.StatusCode(n), Reason: reason}, nil
 	}

@@ -24,6 +24,8 @@ import (
 
 // TestMain lets the test binary be wscat itself, for tests that need a process.
 func TestMain(m *testing.M) {
+	os.Setenv("TERM", "xterm")
+	os.Unsetenv("NO_COLOR")
 	if os.Getenv("WSCAT_ITSELF") != "" {
 		main()
 	}
@@ -258,7 +260,7 @@ func TestWrongUsage(t *testing.T) {
 	t.Parallel()
 	nothing := filepath.Join(t.TempDir(), "empty.pem")
 	require.NoError(t, os.WriteFile(nothing, nil, 0o600))
-	for _, args := range [][]string{{}, {"ws://a", "ws://b"}, {"-x", "ws://a"}, {"-H", "nonsense", "ws://a"}, {"-ca", nothing, "wss://a"}, {"-ca", nothing + "x", "wss://a"}} {
+	for _, args := range [][]string{{}, {"ws://a", "ws://b"}, {"-nothing", "ws://a"}, {"-H", "nonsense", "ws://a"}, {"-ca", nothing, "wss://a"}, {"-ca", nothing + "x", "wss://a"}} {
 		code, _, stderr := wscat(t, "", args...)
 		require.Equal(t, 2, code, args)
 		require.Contains(t, stderr, "usage: wscat")

@@ -1,33 +1,37 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
+	"net"
 	"time"
 
 	"github.com/chanws/chanws"
 )
 
-// lastPing follows the last line of a stdin that has ended: its pong tells that the
+// lastPing follows the last line of an input that has ended: its pong says that the
 // server has read everything before it.
 const lastPing = "wscat: end of input"
 
-// patience is how long we wait for that pong.
+// patience is how long to wait for that pong.
 const patience = 10 * time.Second
 
-// A session is one conversation. Only its loop touches it.
+// A session is a conversation with a server, over one connection or, with -reconnect,
+// several. Only its loop uses the fields, dropped excepted.
 type session struct {
+	cfg     *config
 	screen  *screen
-	wait    time.Duration
+	lines   <-chan input // nil: nobody types
 	dropped chan drop
-	pinged  time.Time         // of the last /ping; zero: answered
-	closing chanws.StatusCode // of the close frame that we have sent; 0: none
-	hungUp  bool              // by close(Send), so there is nothing to send on any more
-	failed  int               // lines that could not be sent
+
+	ended   bool           // lines is closed
+	pending chanws.Message // waits for room in Send, or for a connection
+	failed  int            // lines that could not be sent
+
+	pinged  time.Time         // when the last /ping was sent; zero: it is answered
+	closing chanws.StatusCode // of the close frame that this side has sent; 0: none
+	hungUp  bool              // Send is closed
 }
 
 // A drop is a message that the library did not send, and why.
@@ -36,7 +40,11 @@ type drop struct {
 	err     error
 }
 
-// drop is called by the library, on a goroutine that must not wait for us.
+func newSession(cfg *config, s *screen, lines <-chan input) *session {
+	return &session{cfg: cfg, screen: s, lines: lines, dropped: make(chan drop, 16)}
+}
+
+// drop is Options.OnDrop. It must not block.
 func (s *session) drop(m chanws.Message, err error) {
 	select {
 	case s.dropped <- drop{m, err}:
@@ -44,22 +52,28 @@ func (s *session) drop(m chanws.Message, err error) {
 	}
 }
 
-// loop is the whole conversation: one select over the connection, the keyboard and
-// the clock. It returns nil after a normal closure.
-func (s *session) loop(ctx context.Context, c *chanws.Conn, lines <-chan input) error {
-	var pending chanws.Message    // what waits for room in c.Send
-	var finished <-chan time.Time // when to close after the end of stdin
-	s.screen.prompt()
+// converse uses c until its end.
+func (s *session) converse(ctx context.Context, c *chanws.Conn) error {
+	defer c.CloseNow()
+	s.screen.connected(s.cfg.url, c)
+	return s.loop(ctx, c)
+}
+
+// loop is one select over the connection, the keyboard and the clock. It returns nil
+// after a normal closure.
+func (s *session) loop(ctx context.Context, c *chanws.Conn) error {
+	s.closing, s.pinged = 0, time.Time{}
+	var finished <-chan time.Time // when to close after the end of the input
 	for {
-		if lines == nil && pending == nil && finished == nil && s.closing == 0 {
-			pending = chanws.Ping(lastPing)
+		if s.ended && s.pending == nil && finished == nil && s.closing == 0 && s.cfg.wait >= 0 {
+			s.pending = chanws.Ping(lastPing)
 		}
 		// Only one of these two channels is not nil, and a nil channel is never ready:
-		// no line is read while the last one has not gone out. A blocking send instead
-		// would stop us from receiving events, and an echo server that waits for us to
-		// receive would wait for ever.
-		in, out := lines, chan<- chanws.Message(nil)
-		if pending != nil {
+		// no line is read until the last one has gone out. A blocking send instead
+		// would keep us from receiving events, and an echo server that waits for us to
+		// receive would wait without end.
+		in, out := s.lines, chan<- chanws.Message(nil)
+		if s.pending != nil {
 			in, out = nil, c.Send
 		}
 		select {
@@ -68,36 +82,36 @@ func (s *session) loop(ctx context.Context, c *chanws.Conn, lines <-chan input) 
 				return s.verdict(end)
 			}
 			if pong, ok := ev.(chanws.Pong); ok && string(pong) == lastPing && finished != nil {
-				finished = time.After(s.wait)
+				finished = time.After(s.cfg.wait)
 			}
 			s.show(ev)
 
 		case line, ok := <-in:
 			switch {
 			case !ok: // Ctrl-D, or the end of a file
-				lines = nil
+				s.lines, s.ended = nil, true
 			case line.err != nil:
 				return fmt.Errorf("stdin: %w", line.err)
 			default:
-				pending = s.read(line.text)
+				s.pending = s.read(line.text)
 			}
 
-		case out <- pending:
-			if goodbye, ok := pending.(chanws.Close); ok {
+		case out <- s.pending:
+			if goodbye, ok := s.pending.(chanws.Close); ok {
 				s.closing = goodbye.Code
 			}
-			if lines == nil && s.closing == 0 {
+			if s.ended && s.closing == 0 {
 				finished = time.After(patience)
 			}
-			pending = nil
+			s.pending = nil
 
 		case d := <-s.dropped:
 			s.notSent(d)
 
 		case <-finished:
-			// "I have said everything". Why not at once at the end of stdin? WebSocket has
-			// no half-close: a server that reads our close frame may answer it without
-			// finishing the replies it is at.
+			// close(Send) says "I have said everything". It comes only now, because
+			// WebSocket has no half-close: a server that reads our close frame may
+			// answer it without finishing its replies.
 			finished = nil
 			s.closing, s.hungUp = chanws.StatusNormalClosure, true
 			close(c.Send)
@@ -108,21 +122,12 @@ func (s *session) loop(ctx context.Context, c *chanws.Conn, lines <-chan input) 
 	}
 }
 
-// read makes a message of a line; nil if there is nothing to send.
+// read makes a message of a line. It returns nil if there is nothing to send.
 func (s *session) read(line string) chanws.Message {
-	defer s.screen.prompt()
-	if line == "/help" {
-		s.screen.note("%s", commands)
-		return nil
-	}
-	if line == "" && s.screen.keyboard {
-		return nil // just Enter
-	}
-	m, err := parse(line)
+	m, err := read(line, s.screen)
 	if err != nil {
-		s.screen.note("%v", err)
 		s.failed++
-		return nil
+		s.screen.note("not sent: %v", err)
 	}
 	if _, ok := m.(chanws.Ping); ok {
 		s.pinged = time.Now()
@@ -132,21 +137,12 @@ func (s *session) read(line string) chanws.Message {
 
 // show prints an event.
 func (s *session) show(ev chanws.Event) {
-	switch ev := ev.(type) {
-	case chanws.Text:
-		s.screen.text(string(ev))
-	case chanws.Binary:
-		s.screen.binary(ev)
-	case chanws.Ping:
-		s.screen.control("ping %q, answered", ev)
-	case chanws.Pong:
-		if s.pinged.IsZero() {
-			s.screen.control("pong %q", ev)
-			break
-		}
-		s.screen.note("pong %q after %v", ev, time.Since(s.pinged).Round(time.Microsecond))
+	if pong, ok := ev.(chanws.Pong); ok && !s.pinged.IsZero() && string(pong) != lastPing {
+		s.screen.note("pong %q after %v", pong, time.Since(s.pinged).Round(time.Microsecond))
 		s.pinged = time.Time{}
+		return
 	}
+	s.screen.event("", ev)
 }
 
 // notSent prints what the library did not send, and why.
@@ -163,7 +159,7 @@ func (s *session) notSent(d drop) {
 	s.screen.note("not sent: %v", d.err)
 }
 
-// verdict tells whether the conversation ended well.
+// verdict returns nil if the conversation ended well.
 func (s *session) verdict(end error) error {
 	for len(s.dropped) > 0 {
 		s.notSent(<-s.dropped)
@@ -179,13 +175,28 @@ func (s *session) verdict(end error) error {
 		return closed
 	}
 	s.screen.status("%v", closed)
-	if s.failed > 0 && !s.screen.keyboard { // a script should notice
+	if s.failed > 0 && s.screen.editor == nil { // a script should notice
 		return fmt.Errorf("not sent: %d of the lines", s.failed)
 	}
 	return nil
 }
 
-// leave says goodbye after Ctrl-C, but not for long.
+// lost reports whether c ended in a way after which -reconnect connects again: not if
+// this side closed it or was interrupted, nor if the server said goodbye or refused us.
+func (s *session) lost(ctx context.Context, c *chanws.Conn) bool {
+	if s.closing != 0 || ctx.Err() != nil || errors.Is(c.Err(), net.ErrClosed) {
+		return false
+	}
+	switch chanws.CloseStatus(c.Err()) {
+	case -1, // no close frame
+		chanws.StatusGoingAway, chanws.StatusNoStatusRcvd, chanws.StatusInternalError,
+		chanws.StatusServiceRestart, chanws.StatusTryAgainLater, chanws.StatusBadGateway:
+		return true
+	}
+	return false
+}
+
+// leave closes after Ctrl-C, but does not wait long.
 func (s *session) leave(c *chanws.Conn) error {
 	s.screen.status("interrupted")
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -194,43 +205,4 @@ func (s *session) leave(c *chanws.Conn) error {
 		return fmt.Errorf("close: %w", err)
 	}
 	return nil
-}
-
-// input is a line of stdin, or the error that ended it.
-type input struct {
-	text string
-	err  error
-}
-
-// readLines reads lines of any length. The channel is closed at the end of r. The
-// goroutine may outlive ctx, because nothing can interrupt a read of stdin; but then
-// the program is at its end.
-func readLines(ctx context.Context, r io.Reader) <-chan input {
-	lines := make(chan input)
-	go func() {
-		defer close(lines)
-		in := bufio.NewReader(r)
-		for {
-			text, err := in.ReadString('\n')
-			if err == nil || text != "" {
-				text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
-				select {
-				case lines <- input{text: text}:
-				case <-ctx.Done():
-					return
-				}
-			}
-			if err == nil {
-				continue
-			}
-			if err != io.EOF {
-				select {
-				case lines <- input{err: err}:
-				case <-ctx.Done():
-				}
-			}
-			return
-		}
-	}()
-	return lines
 }

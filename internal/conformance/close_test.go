@@ -51,6 +51,19 @@ func TestClosePayloads(t *testing.T) {
 			name: "one octet", section: "5.5.1", says: []wire{text("before"), goodbye("\x03")}, sees: before,
 		}.violates(1002, "close frame of 1 byte, half a close code"),
 	}
+	for _, code := range []chanws.StatusCode{0, chanws.StatusNoStatusRcvd} {
+		table = append(table, exchange{
+			name: fmt.Sprintf("no payload of ours, by code %d, answered without one", int(code)), section: "5.5.1",
+			writes: []chanws.Message{chanws.Text("last words"), chanws.Close{Code: code}},
+			hears:  []wire{text("last words"), goodbye("")},
+			says:   []wire{text("before"), goodbye("")}, sees: before,
+			ends: closed(1005, ""),
+		}, exchange{
+			name: fmt.Sprintf("no payload of ours, by code %d, answered with a code", int(code)), section: "5.5.1",
+			writes: []chanws.Message{chanws.Close{Code: code}}, hears: []wire{goodbye("")},
+			says: []wire{closing(1001, "leaving")}, ends: closed(1001, "leaving"),
+		})
+	}
 	for _, reason := range []string{"r", "\x00", strings.Repeat("r", 122), strings.Repeat("r", 123), "zß水𝄞", strings.Repeat("水", 41), "\U0010ffff\ud7ff"} {
 		table = append(table, exchange{
 			name: fmt.Sprintf("a reason of %d octets, %.10q", len(reason), reason), section: "5.5.1",
@@ -122,7 +135,7 @@ func TestCloseHandshakes(t *testing.T) {
 		{"a reserved opcode", opcode(3), 1002, "reserved opcode 0x3"},
 		{"text that is not UTF-8", text("\xff"), 1007, notUTF8},
 		{"a close with a code that must not be there", closing(1005, ""), 1002, "close code 1005 must not be on the wire"},
-		{"a message that is too big", blob("").claiming(1 << 30), 1009, "message of more than 1048576 bytes"},
+		{"a message that is too big", blob("").claiming(1 << 30), 1009, "message of 1073741824 bytes, more than Options.MaxMessageSize 1048576"},
 	} {
 		table = append(table, exchange{
 			name: "the peer answers our close with " + breach.name, section: "7.1.7", options: forEver,

@@ -26,7 +26,9 @@ func packedByFlate(level int, parts ...string) string {
 // about what it is when decompressed, that of a frame about the wire.
 func TestLimitsOfCompressedMessages(t *testing.T) {
 	bomb := packedByFlate(9, string(make([]byte, 4<<20)))
-	tooBig := func(n int) string { return fmt.Sprintf("message of more than %d bytes", n) }
+	tooBig := func(n int) string {
+		return fmt.Sprintf("decompressed message of more than Options.MaxMessageSize %d bytes", n)
+	}
 	playCompressed(t, func(m mode) []exchange {
 		var table []exchange
 		add := func(name string, options chanws.Options, reason string, says []wire, sees ...chanws.Event) {
@@ -62,8 +64,8 @@ func TestLimitsOfCompressedMessages(t *testing.T) {
 		add("a frame of few octets that is a message of many", frame, "", []wire{packedText(flat)}, chanws.Text(strings.Repeat("a", 31)))
 		stored := new(packer).stored(content(20 - 6)).message()
 		add("a frame of as many octets as may be", frame, "", []wire{packedBlob(stored)}, binaryOf(content(14)))
-		add("a frame of more octets than its message has", frame, "frame of 21 bytes, more than 20", []wire{packedBlob(new(packer).stored(content(15)).message()).headerOnly()})
-		add("a fragment of one octet more", frame, "frame of 21 bytes, more than 20", []wire{packedBlob("").unfinished(), part(content(21)).headerOnly()})
+		add("a frame of more octets than its message has", frame, "frame of 21 bytes, more than Options.MaxFrameSize 20", []wire{packedBlob(new(packer).stored(content(15)).message()).headerOnly()})
+		add("a fragment of one octet more", frame, "frame of 21 bytes, more than Options.MaxFrameSize 20", []wire{packedBlob("").unfinished(), part(content(21)).headerOnly()})
 
 		add("a bomb of 4 MiB in 4 KiB", chanws.Options{}, tooBig(1<<20), []wire{packedBlob(bomb)})
 		add("a bomb in fragments", chanws.Options{MaxMessageSize: 1000}, tooBig(1000), fragments(packedText(""), bomb, 100))

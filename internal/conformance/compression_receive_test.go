@@ -88,7 +88,7 @@ func TestTheWindowBetweenMessages(t *testing.T) {
 		again := func(name, section string, saw []chanws.Event, says ...wire) {
 			x := exchange{name: name, section: section, says: append(says, packedText(helloAgain)), sees: saw, hears: pongsFor(says)}
 			if m.terms.peer.fresh {
-				table = append(table, x.violates(1007, "corrupt compressed data: distance beyond the window"))
+				table = append(table, x.violates(1007, "corrupt compressed data: invalid block, code or distance"))
 				return
 			}
 			x.says = append(x.says, packedBlob(helloAgain), packedText(helloAgain))

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/deflate/deflatetest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,9 +22,9 @@ func (s sent) compressed() bool { return s.frames[0].first&rsv1 != 0 }
 
 // sends lets the library send messages in a mode and gives what the peer hears, each
 // message on its own; the last one is the close frame. Each data message is decompressed
-// with no larger window than was agreed on, and compared; the unpacker tells how far
+// with no larger window than was agreed on, and compared; the reader reports how far
 // back the distances went.
-func sends(t *testing.T, m mode, server bool, options chanws.Options, messages ...chanws.Message) ([]sent, *unpacker) {
+func sends(t *testing.T, m mode, server bool, options chanws.Options, messages ...chanws.Message) ([]sent, *deflatetest.Reader) {
 	t.Helper()
 	options.Compression = m.options
 	x := exchange{options: options, deflate: &m.terms}
@@ -38,7 +39,7 @@ func sends(t *testing.T, m mode, server bool, options chanws.Options, messages .
 	await(t, peer.ended, "the end of the stream")
 	heard := messagesIn(t, peer.all(), !server)
 	require.Len(t, heard, len(messages)+1)
-	u := &unpacker{direction: m.terms.ours}
+	u := m.terms.ours.reader()
 	for i, message := range messages {
 		requireSent(t, u, heard[i], message, options.FragmentSize)
 	}
@@ -83,7 +84,7 @@ func messagesIn(t *testing.T, b []byte, masked bool) (all []sent) {
 }
 
 // requireSent holds what was heard against the message.
-func requireSent(t *testing.T, u *unpacker, s sent, message chanws.Message, fragment int) {
+func requireSent(t *testing.T, u *deflatetest.Reader, s sent, message chanws.Message, fragment int) {
 	t.Helper()
 	op, want := byte(opText), ""
 	switch message := message.(type) {
@@ -109,8 +110,8 @@ func requireSent(t *testing.T, u *unpacker, s sent, message chanws.Message, frag
 		return
 	}
 	require.Less(t, len(s.packed), len(want), "compression that makes it larger")
-	got, ok := u.message(s.packed)
-	require.True(t, ok, "no DEFLATE, or a distance beyond the window of %d octets", u.window())
+	got, ok := u.Message(s.packed)
+	require.True(t, ok, "no DEFLATE, or a distance beyond the window of %d octets", u.Window)
 	require.True(t, want == string(got), "another message")
 }
 
@@ -240,7 +241,7 @@ func TestDistancesOfOurs(t *testing.T) {
 			messages = append(messages, message, word, chanws.Text(content(len(message)/3)))
 		}
 		_, u := sends(t, m, server, chanws.Options{CompressionThreshold: -1, CompressionLevel: level}, messages...)
-		require.LessOrEqual(t, u.farthest, window)
-		require.Greater(t, u.farthest, window/2, "a window that is hardly used")
+		require.LessOrEqual(t, u.Farthest, window)
+		require.Greater(t, u.Farthest, window/2, "a window that is hardly used")
 	})
 }

@@ -1,6 +1,10 @@
 package conformance
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/chanws/chanws/internal/deflate/deflatetest"
+)
 
 // A packer writes DEFLATE by hand, RFC 1951, bit by bit: what is right, and what no
 // compressor would ever say.
@@ -67,9 +71,9 @@ func (p *packer) literals(s string) *packer {
 // match writes three to ten octets of before again.
 func (p *packer) match(length, distance int) *packer {
 	p.symbol(uint32(254 + length))
-	for i := len(matchDistances) - 1; ; i-- {
-		if d := matchDistances[i]; distance >= d.base {
-			return p.word(uint32(i), 5).put(uint32(distance-d.base), d.bits)
+	for i := len(deflatetest.Distances) - 1; ; i-- {
+		if d := deflatetest.Distances[i]; distance >= d.Base {
+			return p.word(uint32(i), 5).put(uint32(distance-d.Base), d.Bits)
 		}
 	}
 }
@@ -79,28 +83,3 @@ func (p *packer) end() *packer { return p.symbol(256) }
 // message ends a message: an empty block that is not compressed, without its length, RFC
 // 7692 section 7.2.1.
 func (p *packer) message() string { return string(p.put(0, 3).out) }
-
-// A ranged symbol stands for all numbers from base on that bits more tell apart.
-type ranged struct{ base, bits int }
-
-// matchLengths and matchDistances are the tables of RFC 1951 section 3.2.5, made by their rule.
-var (
-	matchLengths = func() (all []ranged) {
-		base := 3
-		for i := range 28 {
-			n := max(0, i/4-1)
-			all = append(all, ranged{base, n})
-			base += 1 << n
-		}
-		return append(all, ranged{258, 0})
-	}()
-	matchDistances = func() (all []ranged) {
-		base := 1
-		for i := range 30 {
-			n := max(0, i/2-1)
-			all = append(all, ranged{base, n})
-			base += 1 << n
-		}
-		return all
-	}()
-)

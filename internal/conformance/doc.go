@@ -13,6 +13,6 @@
 // nothing comes after a close frame.
 //
 // Compression is negotiated by hand: an exchange has the peer's terms, and the tables of
-// compression_*_test.go are played in every mode. What is compressed is written and read
-// by code of this package too.
+// compression_*_test.go are played in every mode. What is compressed is written
+// by code of this package and read by that of internal/deflate/deflatetest, not by the library's codec.
 package conformance

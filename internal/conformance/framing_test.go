@@ -116,7 +116,7 @@ func TestLengthsThatNobodyCanMean(t *testing.T) {
 			table = append(table, exchange{
 				name: fmt.Sprintf("%s of %#x octets, more than is allowed", opcodeNames[op], n), section: "10.4",
 				says: append(says[:len(says):len(says)], opcode(op).claiming(n)), sees: []chanws.Event{chanws.Text("before")},
-			}.violates(1009, "message of more than 1048576 bytes"))
+			}.violates(1009, fmt.Sprintf("message of %d bytes, more than Options.MaxMessageSize 1048576", n)))
 		}
 	}
 	play(t, table)

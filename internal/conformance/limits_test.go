@@ -14,8 +14,9 @@ func TestLimits(t *testing.T) {
 	var table []exchange
 	for _, limit := range []int{1, 125, 126, 1000, 65535, 65536, 100_000} {
 		message, frame := chanws.Options{MaxMessageSize: int64(limit)}, chanws.Options{MaxFrameSize: int64(limit)}
-		tooBig := fmt.Sprintf("message of more than %d bytes", limit)
-		tooLong := fmt.Sprintf("frame of %d bytes, more than %d", limit+1, limit)
+		tooBig := fmt.Sprintf("message of %d bytes, more than Options.MaxMessageSize %d", limit+1, limit)
+		tooBigAlready := fmt.Sprintf("message of at least %d bytes, more than Options.MaxMessageSize %d", limit+1, limit)
+		tooLong := fmt.Sprintf("frame of %d bytes, more than Options.MaxFrameSize %d", limit+1, limit)
 		s := content(limit)
 		add := func(name string, options chanws.Options, reason string, says []wire, sees ...chanws.Event) {
 			x := exchange{name: fmt.Sprintf(name, limit), section: "10.4", options: options, says: says, sees: sees}
@@ -28,7 +29,7 @@ func TestLimits(t *testing.T) {
 		add("a message of %d octets, as many as may be", message, "", []wire{blob(s), textPart(s[:limit/2]), last(s[limit/2:])}, binaryOf(s), chanws.Text(s))
 		add("a message of one octet more than %d", message, tooBig, []wire{blob(s + "x").headerOnly()})
 		add("a message whose last fragment is one octet more than %d", message, tooBig, []wire{blobPart(s), last("x").headerOnly()})
-		add("a message whose fragments are together more than %d", message, tooBig, []wire{textPart(""), part(s[:limit/2]), ping("p"), part(s[limit/2:] + "x").headerOnly()}, pingOf("p"))
+		add("a message whose fragments are together more than %d", message, tooBigAlready, []wire{textPart(""), part(s[:limit/2]), ping("p"), part(s[limit/2:] + "x").headerOnly()}, pingOf("p"))
 		add("empty fragments behind %d octets, as many as may be", message, "", []wire{blobPart(s), part(""), last("")}, binaryOf(s))
 		add("a frame of %d octets, as many as may be", frame, "", []wire{blob(s), textPart(s), part(s), last(s)}, binaryOf(s), chanws.Text(s+s+s))
 		add("a frame of one octet more than %d", frame, tooLong, []wire{text(s + "x").headerOnly()})
@@ -51,7 +52,7 @@ func TestLimits(t *testing.T) {
 		name: "one message more than the rate allows", section: "10.4", options: chanws.Options{MessageRate: chanws.Rate{PerSecond: 1, Burst: 3}},
 		says: []wire{text("1"), textPart("2"), ping("p"), last(""), blob("3"), text("4")}, hears: []wire{pong("p")},
 		sees: []chanws.Event{chanws.Text("1"), pingOf("p"), chanws.Text("2"), binaryOf("3")},
-	}.violates(1008, "more than 1 messages a second"))
+	}.violates(1008, "more messages than Options.MessageRate 1 a second, burst 3"))
 	play(t, table)
 }
 

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/deflate/deflatetest"
 )
 
 // An oracle tells from all that a peer says what must come of it: RFC 6455 read anew
@@ -25,10 +26,10 @@ type oracle struct {
 	packed  bool
 	message []byte
 
-	// unpacker reads compressed messages; nil if that was not agreed on. A message that is
+	// reader reads compressed messages; nil if that was not agreed on. A message that is
 	// both too large and corrupt may end by either: twofold.
-	unpacker *unpacker
-	twofold  bool
+	reader  *deflatetest.Reader
+	twofold bool
 }
 
 // foretell reads frames until something ends that.
@@ -81,7 +82,7 @@ func (o *oracle) frame(b []byte) int {
 	}
 	inside := o.kind != 0
 	packed := b[0]&rsv1 != 0
-	if masked != o.fromClient || packed && (o.unpacker == nil || op != opText && op != opBinary) || op < opClose && (op == opContinuation) != inside {
+	if masked != o.fromClient || packed && (o.reader == nil || op != opText && op != opBinary) || op < opClose && (op == opContinuation) != inside {
 		return o.breach(1002)
 	}
 	most := o.most
@@ -113,7 +114,7 @@ func (o *oracle) data(payload []byte, complete bool, size int, whole bool) int {
 			}
 			return 0
 		}
-		message, ok := o.unpacker.message(string(o.message))
+		message, ok := o.reader.Message(string(o.message))
 		o.message = message
 		switch tooLarge := uint64(len(message)) > o.most; {
 		case tooLarge:

@@ -54,7 +54,7 @@ func BenchmarkDecode(b *testing.B) {
 				i := 0
 				for b.Loop() {
 					if i == len(wire) {
-						i, d.at = 0, 0 // from the start: the window is that of the first message
+						i, d.window.b = 0, d.window.b[:0] // from the start: the window is that of the first message
 					}
 					if _, err := d.Decode(wire[i], 1<<20, allocate); err != nil {
 						b.Fatal(err)

@@ -2,131 +2,169 @@ package deflate
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"sync"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // ErrTooLarge is the error for a message that is larger than the limit.
 var ErrTooLarge = errors.New("message too large")
 
-// A Decoder decompresses the messages of one direction.
+// ErrCorrupt is matched by the errors for data that cannot be decompressed.
+var ErrCorrupt = errors.New("corrupt compressed data")
+
+// A Decoder decompresses the messages of one direction. It must not be used concurrently.
 type Decoder struct {
-	bits     int
 	takeover bool
-	window   []byte // from the first message on, with context takeover
-	at       int    // its end
+	window   window // empty without context takeover
 }
 
-// NewDecoder gives the decoder for messages whose sender refers back at most 1<<bits
-// bytes, and with takeover into earlier messages too.
+// NewDecoder returns a decoder for messages whose sender refers back at most 1<<bits
+// bytes, and with takeover also to earlier messages. It holds no more of these. Within a
+// message it accepts every distance that DEFLATE can express.
 func NewDecoder(bits int, takeover bool) *Decoder {
-	return &Decoder{bits: bits, takeover: takeover}
+	return &Decoder{takeover: takeover, window: window{size: 1 << bits}}
 }
 
-// spare is the room behind a window of bits: what it holds more than the window need
-// not be moved with every message.
-func spare(bits int) int { return max(4<<10, 1<<bits/4) }
-
-// firstWindow is what a decoder's window begins with, unless it is smaller.
-const firstWindow = 4 << 10
-
-// inflaters are pooled with a window each, for messages that leave none.
-var inflaters = sync.Pool{New: func() any { return &pooledInflater{inflater: newInflater()} }}
-
-type pooledInflater struct {
-	*inflater
-	window []byte
+// A reader is the state of the codec, and what it reads from.
+type reader struct {
+	codec interface {
+		flate.Resetter
+		io.WriterTo
+	}
+	in  source
+	out message
+	// window is that of a message within which the codec has to start again.
+	window window
 }
 
-// Decode decompresses a message, of which compressed is the payload of all frames.
-// The result is what allocate has given for its size, or for a guess of it that was
-// enough. An error is [ErrTooLarge] as soon as there are more than limit bytes, or it
-// matches [ErrCorrupt]; the decoder is of no use then.
+var readers = sync.Pool{New: func() any {
+	r := new(reader)
+	r.codec = flate.NewReader(&r.in).(interface {
+		flate.Resetter
+		io.WriterTo
+	})
+	return r
+}}
+
+// Decode decompresses a message. compressed is the payload of all its frames.
+// The result is a slice that allocate has returned for its size, or for a guess of it that was
+// large enough. The error is [ErrTooLarge] as soon as there are more than limit bytes,
+// or matches [ErrCorrupt]; the decoder must not be used any more then.
 func (d *Decoder) Decode(compressed []byte, limit int64, allocate func(size int) []byte) ([]byte, error) {
-	f := inflaters.Get().(*pooledInflater)
-	defer f.close()
-	f.open(compressed)
-	f.maxDist = 1 << d.bits
+	r := readers.Get().(*reader)
+	defer r.close()
+	r.in.open(compressed)
+	r.out = message{in: &r.in, limit: limit, allocate: allocate}
+	if err := r.decompress(&d.window); err != nil {
+		return nil, err
+	}
+	payload := r.out.payload
+	if payload == nil {
+		payload = allocate(0)
+	}
 	if d.takeover {
-		f.out, f.at = d.window, d.at
-	} else {
-		if f.window == nil {
-			f.window = make([]byte, 1<<MaxWindowBits+spare(MaxWindowBits))
-		}
-		f.out, f.at = f.window, 0
+		d.window.add(payload)
 	}
-	m := message{limit: limit, allocate: allocate}
-	for {
-		start := f.at
-		done, err := f.run()
-		if err == nil {
-			err = m.add(f.out[start:f.at], f.inflater, done)
+	return payload, nil
+}
+
+// close puts the reader back into the pool, without the message.
+func (r *reader) close() {
+	r.in, r.out = source{}, message{}
+	readers.Put(r)
+}
+
+// decompress reads the message in r.in and writes it to r.out. A block with BFINAL ends a stream of the
+// codec but not the message, RFC 7692 section 7.2.3.4: what follows on the next byte is
+// read as another stream with the same window.
+func (r *reader) decompress(w *window) error {
+	if len(r.in.b) == 0 {
+		return nil // an empty message whose sender has omitted the header of the last block
+	}
+	for finals := 0; ; finals++ {
+		start := len(r.out.payload)
+		if err := r.codec.Reset(&r.in, w.b); err != nil {
+			return err
 		}
-		if err != nil {
-			return nil, err
+		if _, err := r.codec.WriteTo(&r.out); err != nil {
+			return explain(err)
 		}
-		if done {
-			d.keep(f.inflater)
-			return m.payload, nil
+		switch rest := r.in.rest(); {
+		case r.in.at == r.in.end(), len(rest) == 0 && r.in.at == len(r.in.b), string(rest) == "\x00":
+			return nil
+		case len(rest) == 0:
+			return errTruncated
+		case finals > maxFinals(len(r.in.b)):
+			return errFinals
 		}
-		d.makeRoom(f.inflater)
+		w = r.continueWindow(w, r.out.payload[start:])
 	}
 }
 
-// close puts the inflater back, without what belongs to others.
-func (f *pooledInflater) close() {
-	f.in, f.out = nil, nil
-	inflaters.Put(f)
-}
+// maxFinals is how many blocks with BFINAL a message of n compressed bytes may have. Each
+// costs as much time as a window that is copied twice, and takes two bytes.
+func maxFinals(n int) int { return 64 + n/64 }
 
-// keep remembers the window for the next message.
-func (d *Decoder) keep(f *inflater) {
-	if d.takeover {
-		d.window, d.at = f.out, f.at
+// continueWindow returns the window behind a part of a message.
+func (r *reader) continueWindow(before *window, part []byte) *window {
+	if w := &r.window; before != w {
+		w.size = 1 << MaxWindowBits
+		w.b = w.b[:0]
+		w.add(before.b)
 	}
+	r.window.add(part)
+	return &r.window
 }
 
-// makeRoom lets the window grow to its size, and then moves its last bytes to its
-// beginning.
-func (d *Decoder) makeRoom(f *inflater) {
-	size := 1 << d.bits
-	if full := size + spare(d.bits); len(f.out) < full && d.takeover {
-		grown := make([]byte, min(full, max(firstWindow, 2*len(f.out))))
-		copy(grown, f.out[:f.at])
-		f.out = grown
-		return
+var (
+	errTruncated = fmt.Errorf("%w: data ends within a block", ErrCorrupt)
+	errInvalid   = fmt.Errorf("%w: invalid block, code or distance", ErrCorrupt)
+	errFinals    = fmt.Errorf("%w: too many blocks with BFINAL", ErrCorrupt)
+)
+
+// explain returns the error for an error of the codec.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return ErrTooLarge
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errTruncated
 	}
-	f.at = copy(f.out, f.out[f.at-size:f.at])
+	return errInvalid
 }
 
-// message is the result of Decode, as far as it is there.
+// message is the result of Decode, as far as it has been decompressed.
 type message struct {
+	in       *source
 	limit    int64
 	allocate func(size int) []byte
 	payload  []byte
 }
 
-// add appends what has been decoded. The last part decides on the size, so that most
-// messages are copied into the right one.
-func (m *message) add(part []byte, f *inflater, last bool) error {
+// Write appends a part. The last part decides on the size, so that most messages are
+// copied into a slice of their own size.
+func (m *message) Write(part []byte) (int, error) {
 	if int64(len(part)) > m.limit-int64(len(m.payload)) {
-		return ErrTooLarge
+		return 0, ErrTooLarge
 	}
 	if need := len(m.payload) + len(part); need > cap(m.payload) || m.payload == nil {
 		size := need
-		if !last {
-			size = m.guess(need, f)
+		if m.in.at < m.in.tailEnd() {
+			size = m.guess(need)
 		}
 		m.payload = append(m.allocate(size), m.payload...)
 	}
 	m.payload = append(m.payload, part...)
-	return nil
+	return len(part), nil
 }
 
-// guess gives the size that the message will have when the rest of it is compressed
-// like the first have bytes, but at most four times these: the sender may be lying.
-func (m *message) guess(have int, f *inflater) int {
-	used := max(f.used()/8, 1)
-	size := int64(have) * int64(len(f.in)) / int64(used)
+// guess returns the size that the message will have if the rest of it is compressed like
+// the first have bytes, but at most four times these: the sender may be lying.
+func (m *message) guess(have int) int {
+	size := int64(have) * int64(len(m.in.b)) / int64(max(m.in.at, 1))
 	size = min(size+size/16, 4*int64(have), m.limit)
 	return int(max(size, int64(have)))
 }

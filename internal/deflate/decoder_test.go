@@ -3,11 +3,12 @@ package deflate
 import (
 	"bytes"
 	"compress/flate"
+	"encoding/binary"
 	"fmt"
 	"runtime"
-	"strings"
 	"testing"
 
+	"github.com/chanws/chanws/internal/deflate/deflatetest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -49,28 +50,72 @@ func TestTheExamplesOfTheRFCDecode(t *testing.T) {
 	require.Equal(t, "Hello", string(got), "all of it from the window")
 }
 
-func TestCorruptDataIsToldApart(t *testing.T) {
+func TestCorruptDataIsAnError(t *testing.T) {
 	for _, tc := range []struct{ name, compressed, what string }{
-		{"a reserved type", "\x06", "block type"},
-		{"a stored block without its length", "\x00\x05", "complement"},
-		{"a stored block with a wrong complement", "\x00\x05\x00\xfa\xfeHello\x00", "complement"},
+		{"a reserved type", "\x06", "invalid block, code or distance"},
+		{"a stored block without its length", "\x00\x05", "ends within"},
+		{"a stored block with a wrong complement", "\x00\x05\x00\xfa\xfeHello\x00", "invalid block, code or distance"},
 		{"a stored block that is too short", "\x00\x05\x00\xfa\xffHell", "ends within"},
+		{"a stored block that is too short, and final", "\x01\x05\x00\xfa\xffHell", "ends within"},
+		{"a final stored block that the tail and more completes", "\x01\x09\x00\xf6\xff", "ends within"},
+		{"a stored block that the tail and more completes", "\x00\x09\x00\xf6\xff", "ends within"},
+		{"a stored block that the tail completes", "\x00\x04\x00\xfb\xff", "ends within"},
+		{"a stored block of which the tail completes a part", "\x00\x05\x00\xfa\xffH", "ends within"},
+		{"a final stored block that the tail completes", "\x01\x04\x00\xfb\xff", "ends within"},
 		{"a fixed block that is too short", "\xf2\x48\xcd", "ends within"},
 		{"a message without its last octet", "\xf2\x48\xcd\xc9\xc9\x07", "ends within"},
-		{"a distance without a window", "\xf2\x00\x11\x00\x00", "distance"},
-		{"the length symbol 286", "\x1a\x03", "invalid code"},
-		{"the distance symbol 30", "\x02\x7e\x00\x00", "invalid code"},
-		{"287 literal codes", "\xf4\xff\xff\xff", "lengths"},
-		{"31 distance codes", "\x04\xde\xff\xff", "lengths"},
-		{"a precode with too many words", "\x04\x00\xfe\xff\xff\xff\xff", "lengths"},
-		{"a repetition of nothing", "\x04\x00\x12\x00\x00", "lengths"},
+		{"a distance without a window", "\xf2\x00\x11\x00\x00", "invalid block, code or distance"},
+		{"the length symbol 286", "\x1a\x03", "invalid block, code or distance"},
+		{"the distance symbol 30", "\x02\x7e\x00\x00", "invalid block, code or distance"},
+		{"287 literal codes", "\xf4\xff\xff\xff", "invalid block, code or distance"},
+		{"31 distance codes", "\x04\xde\xff\xff", "invalid block, code or distance"},
+		{"a precode with too many words", "\x04\x00\xfe\xff\xff\xff\xff", "invalid block, code or distance"},
+		{"a repetition of nothing", "\x04\x00\x12\x00\x00\x00\x00\x00", "invalid block, code or distance"},
+		{"a whole message, and more", "\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff\x06", "invalid block, code or distance"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			_, err := NewDecoder(15, false).Decode([]byte(tc.compressed), 1000, none)
-			require.ErrorIs(t, err, ErrCorrupt)
-			require.ErrorContains(t, err, tc.what)
-			require.ErrorContains(t, err, "corrupt compressed data")
-		})
+		for _, takeover := range []bool{false, true} {
+			_, err := NewDecoder(15, takeover).Decode([]byte(tc.compressed), 1000, none)
+			require.ErrorIs(t, err, ErrCorrupt, tc.name)
+			require.ErrorContains(t, err, "corrupt compressed data: ", tc.name)
+			require.ErrorContains(t, err, tc.what, tc.name)
+		}
+	}
+}
+
+// TestAWindowGoesOnBehindBFINAL sends a message as many streams, RFC 7692 section 7.2.3.4,
+// each of which refers to those before it.
+func TestAWindowGoesOnBehindBFINAL(t *testing.T) {
+	for _, takeover := range []bool{false, true} {
+		d := NewDecoder(15, takeover)
+		for i := range uint64(3) {
+			message := textOf(i, 100_000)
+			var compressed bytes.Buffer
+			for at := 0; at < len(message); at += 1000 {
+				w, err := flate.NewWriterDict(&compressed, 6, message[:at])
+				require.NoError(t, err)
+				_, err = w.Write(message[at:][:1000])
+				require.NoError(t, err)
+				require.NoError(t, w.Close())
+			}
+			for _, last := range []string{"", "\x00"} {
+				got, err := d.Decode(append(compressed.Bytes(), last...), 1<<20, none)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(message, got))
+			}
+		}
+	}
+}
+
+// TestBlocksWithBFINALAreBounded is about their cost: each takes two bytes, and moves a
+// whole window.
+func TestBlocksWithBFINALAreBounded(t *testing.T) {
+	for _, n := range []int{1, 60, 100, 1000} {
+		_, err := NewDecoder(15, true).Decode(bytes.Repeat([]byte("\x03\x00"), n), 1<<20, none)
+		if n <= 60 {
+			require.NoError(t, err, "%d", n)
+			continue
+		}
+		require.ErrorContains(t, err, "corrupt compressed data: too many blocks with BFINAL")
 	}
 }
 
@@ -113,35 +158,6 @@ func TestDataThatEndsEarlyIsAlwaysAnError(t *testing.T) {
 				continue
 			}
 			require.ErrorIs(t, err, ErrCorrupt)
-		}
-	}
-}
-
-func TestNoDistanceBeyondTheWindowIsAccepted(t *testing.T) {
-	random := randomOf(1, 33_000)
-	for bits := MinWindowBits; bits <= MaxWindowBits; bits++ {
-		window := 1 << bits
-		for _, distance := range []int{window - 1, window, window + 1} {
-			if distance > 1<<MaxWindowBits {
-				continue
-			}
-			// A stored block, and three bytes of it again.
-			var w blockWriter
-			w.out = make([]byte, 2*len(random))
-			var tokens tokens
-			tokens.reset()
-			w.writeStored(random[:32_900])
-			tokens.match(3, distance)
-			tokens.lits[endOfBlock] = 1
-			w.writeFixed(&tokens)
-			w.finish()
-			got, err := NewDecoder(bits, false).Decode(w.out[:w.n], 1<<20, none)
-			if distance > window {
-				require.ErrorIs(t, err, ErrCorrupt, "%d in %d bits", distance, bits)
-				continue
-			}
-			require.NoError(t, err)
-			require.Equal(t, random[32_900-distance:][:3], got[32_900:])
 		}
 	}
 }
@@ -196,21 +212,66 @@ func TestADecoderHoldsNothingWithoutTakeover(t *testing.T) {
 	d := NewDecoder(15, false)
 	_, err := d.Decode(byStandard(t, 1, textOf(1, 100_000)), 1<<20, none)
 	require.NoError(t, err)
-	require.Nil(t, d.window)
+	require.Nil(t, d.window.b)
 }
 
 func TestADecodersWindowGrowsOnlyAsItIsNeeded(t *testing.T) {
-	d := NewDecoder(15, true)
-	require.Nil(t, d.window)
-	_, err := d.Decode(byStandard(t, 1, []byte("small")), 1<<20, none)
-	require.NoError(t, err)
-	require.Len(t, d.window, firstWindow)
-	_, err = d.Decode(byStandard(t, 1, make([]byte, 1<<20)), 1<<20, none)
-	require.NoError(t, err)
-	require.Len(t, d.window, 40<<10)
+	for bits := MinWindowBits; bits <= MaxWindowBits; bits++ {
+		d := NewDecoder(bits, true)
+		require.Nil(t, d.window.b)
+		_, err := d.Decode(byStandard(t, 1, []byte("small")), 1<<20, none)
+		require.NoError(t, err)
+		require.Equal(t, min(firstWindow, 1<<bits), cap(d.window.b))
+		for range 100 {
+			_, err = d.Decode(byStandard(t, 0, bytes.Repeat([]byte("small"), 1000)), 1<<20, none)
+			require.NoError(t, err)
+		}
+		require.Equal(t, 1<<bits, cap(d.window.b))
+	}
+}
 
-	d = NewDecoder(8, true)
-	_, err = d.Decode(byStandard(t, 0, []byte(strings.Repeat("small", 10_000))), 1<<20, none)
-	require.NoError(t, err)
-	require.Len(t, d.window, 256+4096)
+// TestADistanceIntoEarlierMessagesEndsWithTheWindow has the bytes of the window told
+// apart.
+func TestADistanceIntoEarlierMessagesEndsWithTheWindow(t *testing.T) {
+	before := randomOf(1, 40_000)
+	for bits := MinWindowBits; bits <= MaxWindowBits; bits++ {
+		window := 1 << bits
+		for _, distance := range []int{window - 1, window, window + 1} {
+			if distance > 1<<MaxWindowBits {
+				continue // DEFLATE cannot express it
+			}
+			d := NewDecoder(bits, true)
+			_, err := d.Decode(byStandard(t, 0, before), 1<<20, none)
+			require.NoError(t, err)
+			got, err := d.Decode(matchOf(3, distance), 1<<20, none)
+			if distance > window {
+				require.ErrorIs(t, err, ErrCorrupt, "%d in %d bits", distance, bits)
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, before[len(before)-distance:][:3], got)
+		}
+	}
+}
+
+// matchOf returns a message that is one match of three bytes, in a fixed block.
+func matchOf(length, distance int) []byte {
+	v, n := uint64(0b010), 3
+	put := func(word, bits int) { // the highest bit first
+		for i := bits - 1; i >= 0; i-- {
+			v |= uint64(word>>i&1) << n
+			n++
+		}
+	}
+	put(length-2, 7)
+	symbol := 29
+	for deflatetest.Distances[symbol].Base > distance {
+		symbol--
+	}
+	put(symbol, 5)
+	v |= uint64(distance-deflatetest.Distances[symbol].Base) << n
+	n += deflatetest.Distances[symbol].Bits
+	put(0, 7)
+	n += 3
+	return binary.LittleEndian.AppendUint64(nil, v)[:(n+7)/8]
 }

@@ -25,7 +25,7 @@ func everyEncoder(t *testing.T, test func(t *testing.T, bits int, takeover bool,
 }
 
 // TestMessagesComeBack mixes what is sent compressed with what is not, which the
-// decoder never sees. The decoder accepts no distance beyond the window.
+// decoder never sees.
 func TestMessagesComeBack(t *testing.T) {
 	messages := conversation()
 	everyEncoder(t, func(t *testing.T, bits int, takeover bool, level int) {
@@ -36,7 +36,7 @@ func TestMessagesComeBack(t *testing.T) {
 				require.Empty(t, compressed)
 				continue
 			}
-			require.LessOrEqual(t, len(compressed), len(message)+len(message)/1000+8)
+			require.Less(t, len(compressed), len(message))
 			got, err := d.Decode(compressed, 2<<20, none)
 			require.NoError(t, err, "message %d", i)
 			require.True(t, bytes.Equal(message, got), "message %d", i)
@@ -78,10 +78,8 @@ func TestWhatDoesNotShrinkIsNotCompressed(t *testing.T) {
 			prefix := []byte("before")
 			dst := append(make([]byte, 0, len(prefix)+Bound(size)), prefix...)
 			got, smaller := e.Encode(dst, randomOf(1, size))
-			require.Equal(t, size == 0, smaller, "%d", size)
-			if size > 0 {
-				require.Equal(t, "before", string(got))
-			}
+			require.False(t, smaller, "%d", size)
+			require.Equal(t, "before", string(got))
 		}
 	}
 }
@@ -133,7 +131,7 @@ func TestMoreEffortCompressesBetter(t *testing.T) {
 		{"text", textOf(1, 100<<10), 0.95},
 	} {
 		before := len(tc.message)
-		for _, level := range []int{1, 2, 4, 6, 9} {
+		for _, level := range []int{1, 3, 6, 9} {
 			compressed, smaller := encode(NewEncoder(15, false, level), tc.message)
 			require.True(t, smaller)
 			require.LessOrEqual(t, len(compressed), before+before/100, "%s at level %d", tc.name, level)
@@ -146,23 +144,24 @@ func TestMoreEffortCompressesBetter(t *testing.T) {
 }
 
 func TestAnEncoderHoldsOnlyItsWindow(t *testing.T) {
-	e := NewEncoder(15, false, 6)
-	encode(e, jsonOf(1, 100_000))
-	require.Nil(t, e.window, "without takeover")
-
-	e = NewEncoder(15, true, 1)
-	encode(e, jsonOf(1, 100))
-	require.Equal(t, 4<<10, cap(e.window.buf))
-	require.Nil(t, e.window.chain)
-	for range 100 {
-		encode(e, jsonOf(1, 10_000))
+	for _, tc := range []struct {
+		bits     int
+		takeover bool
+		level    int
+		most     int
+	}{
+		{15, false, 1, 0}, {9, false, 6, 0},
+		{15, true, 1, 4 << 10}, {15, true, 6, 8 << 10}, {15, true, 9, 8 << 10}, {12, true, 9, 4 << 10}, {8, true, 1, 256},
+	} {
+		e := NewEncoder(tc.bits, tc.takeover, tc.level)
+		require.Zero(t, cap(e.window.b))
+		encode(e, jsonOf(1, 150))
+		require.LessOrEqual(t, cap(e.window.b), firstWindow)
+		for i := range uint64(100) {
+			encode(e, jsonOf(i, 10_000))
+		}
+		require.Equal(t, tc.most, cap(e.window.b), "%+v", tc)
 	}
-	require.LessOrEqual(t, cap(e.window.buf), 48<<10)
-
-	e = NewEncoder(9, true, 6)
-	encode(e, jsonOf(1, 100_000))
-	require.LessOrEqual(t, cap(e.window.buf), 10<<10)
-	require.Len(t, e.window.chain, cap(e.window.buf))
 }
 
 func TestAMessageCostsNoAllocations(t *testing.T) {
@@ -182,48 +181,5 @@ func TestAMessageCostsNoAllocations(t *testing.T) {
 			fewest = min(fewest, testing.AllocsPerRun(1, again))
 		}
 		require.Zero(t, fewest)
-	}
-}
-
-func TestCodesAreCompleteAndNotTooLong(t *testing.T) {
-	var b codeBuilder
-	var c code
-	for _, tc := range []struct {
-		name  string
-		n     int
-		limit int
-		of    func(i int) uint32
-	}{
-		{"nothing", litCodes, maxBits, func(int) uint32 { return 0 }},
-		{"one symbol", litCodes, maxBits, func(i int) uint32 { return uint32(max(0, i-284)) }},
-		{"all the same", litCodes, maxBits, func(int) uint32 { return 1 }},
-		{"as steep as can be", litCodes, maxBits, func(i int) uint32 { return 1 << (i % 16) }},
-		{"Fibonacci", 22, maxBits, func(i int) uint32 {
-			a, b := uint32(1), uint32(1)
-			for range i {
-				a, b = b, a+b
-			}
-			return a
-		}},
-		{"a steep precode", precodes, maxPrecodeBits, func(i int) uint32 { return 1 << i / 3 }},
-		{"random", distCodes, maxBits, func(i int) uint32 { return uint32(randomOf(uint64(i), 1)[0]) }},
-	} {
-		frequencies := make([]uint32, tc.n)
-		for i := range frequencies {
-			frequencies[i] = tc.of(i)
-		}
-		c.build(&b, frequencies, tc.limit)
-		kraft := 0
-		for symbol, length := range c.lengths[:tc.n] {
-			require.LessOrEqual(t, int(length), tc.limit, tc.name)
-			if length > 0 {
-				kraft += 1 << (maxBits - length)
-			}
-			require.False(t, frequencies[symbol] > 0 && length == 0, tc.name)
-		}
-		require.Equal(t, 1<<maxBits, kraft, tc.name)
-		var decoding table
-		decoding.entries = make([]uint32, litTableSize)
-		require.True(t, decoding.build(c.lengths[:tc.n], litMeaning[:], litTableBits), tc.name)
 	}
 }

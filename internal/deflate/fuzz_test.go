@@ -6,11 +6,13 @@ import (
 	"io"
 	"testing"
 
+	"github.com/chanws/chanws/internal/deflate/deflatetest"
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzDecode holds arbitrary data against the standard library: what it can read to
-// the end reads the same here.
+// FuzzDecode compares what becomes of arbitrary data with the tests' own reader, which
+// accepts the same, and with the standard library: what it can read to the end reads the
+// same here.
 func FuzzDecode(f *testing.F) {
 	for _, message := range conversation()[:10] {
 		for _, level := range []int{flate.HuffmanOnly, 0, 1, 6} {
@@ -28,6 +30,12 @@ func FuzzDecode(f *testing.F) {
 			require.LessOrEqual(t, len(got), limit)
 		} else if err != ErrTooLarge {
 			require.ErrorIs(t, err, ErrCorrupt)
+		}
+		if err != ErrTooLarge {
+			own := deflatetest.Reader{Window: 1 << bits, NoTakeover: true, Lax: true}
+			message, ok := own.Message(string(compressed))
+			require.Equal(t, ok, err == nil)
+			require.True(t, err != nil || bytes.Equal(message, got))
 		}
 		const end = "\x01\x00\x00\xff\xff" // an empty final block
 		wire := bytes.NewReader(append(append([]byte(nil), compressed...), tail+end...))

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // A proxy passes TCP connections on, and spoils them as its plans say.
 type proxy struct {
 	listener         net.Listener
+	dialer           net.Dialer
 	target           string
 	toServer, toPeer plan
 	wg               sync.WaitGroup
@@ -28,6 +30,7 @@ type proxy struct {
 type plan struct {
 	latency time.Duration // every piece is held for so long
 	rate    int           // octets a second; 0 as fast as can be
+	fast    int           // so many octets first are passed on as fast as can be
 	piece   int           // octets that are passed on at once; 0 as many as come
 	// fault happens when so many octets have been passed on; none happens if it is "".
 	fault fault
@@ -48,9 +51,16 @@ const (
 // newProxy gives a proxy in front of a server. It ends with the test.
 func newProxy(t testing.TB, target string, toServer, toPeer plan) *proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return newProxyWith(t, nil, target, toServer, toPeer)
+}
+
+// newProxyWith gives one whose sockets are prepared by control.
+func newProxyWith(t testing.TB, control func(network, addr string, c syscall.RawConn) error, target string, toServer, toPeer plan) *proxy {
+	t.Helper()
+	listen := net.ListenConfig{Control: control}
+	l, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	p := &proxy{listener: l, target: target, toServer: toServer, toPeer: toPeer}
+	p := &proxy{listener: l, dialer: net.Dialer{Control: control}, target: target, toServer: toServer, toPeer: toPeer}
 	p.wg.Go(p.accept)
 	t.Cleanup(p.close)
 	return p
@@ -75,7 +85,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", p.target)
+		far, err := p.dialer.Dial("tcp", p.target)
 		if err != nil {
 			near.Close()
 			continue
@@ -115,7 +125,11 @@ func (c *passage) pass(to, from *net.TCPConn, pl plan, passed *atomic.Int64) {
 		}
 		n, err := from.Read(b[:most])
 		left -= n
-		pl.delay(n)
+		if pl.fast > 0 {
+			pl.fast -= n
+		} else {
+			pl.delay(n)
+		}
 		select {
 		case <-c.spoilt:
 			c.swallow(from)

@@ -32,11 +32,10 @@ func ParseClose(payload []byte) (code int, reason string, err error) {
 }
 
 // AppendClose appends a close frame's payload to dst and returns the extended
-// buffer: the code and the reason, or nothing at all for [NoStatus]. It checks
-// nothing: the code must be one that [ValidCode] accepts, the reason UTF-8 of at
-// most 123 bytes.
+// buffer: the code and the reason, or nothing at all for 0 and [NoStatus]. It does
+// not check them: see [CheckClose].
 func AppendClose(dst []byte, code int, reason string) []byte {
-	if code == NoStatus {
+	if code == 0 || code == NoStatus {
 		return dst
 	}
 	dst = append(dst, byte(code>>8), byte(code))

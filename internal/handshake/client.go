@@ -107,13 +107,13 @@ func Dial(ctx context.Context, rawURL string, o ClientOptions) (*Stream, error) 
 	d := &dialer{options: &o, values: values}
 	resp, err := d.open(ctx, u, header, host)
 	if err != nil {
-		d.abort()
-		return nil, d.explain(ctx, resp, err)
+		d.abort(ctx)
+		return nil, d.at(u, d.explain(ctx, resp, err))
 	}
 	s, err := d.takeBack(ctx)
 	if err != nil {
-		d.abort()
-		return nil, err
+		d.abort(ctx)
+		return nil, d.at(u, err)
 	}
 	return s, nil
 }
@@ -136,15 +136,22 @@ func (o *ClientOptions) limit(ctx context.Context) (context.Context, context.Can
 type dialer struct {
 	options *ClientOptions
 	values  context.Context // the caller's, which does not end
+	host    string          // that overrides the URL's, or ""
 	base    http.RoundTripper
 	sockets sockets
 
-	sent    *http.Request  // of the latest attempt
+	asked   *url.URL       // of the latest attempt
+	sent    *http.Request  // of the latest attempt that was answered
 	answer  *http.Response // to it, or nil
+	body    []byte         // the beginning of answer's, if that is not 101
+	late    bool           // the latest attempt has outlived ctx
 	deflate *Deflate       // that the answer agrees to
 
-	mu    sync.Mutex // a foreign transport may trace from anywhere
-	conns []net.Conn // that the latest attempt's trace has named
+	mu      sync.Mutex   // a foreign transport may trace from anywhere
+	conns   []net.Conn   // that the latest attempt's trace has named
+	begun   bool         // its response has begun
+	alpn    string       // what its TLS handshake has negotiated
+	refusal *proxyAnswer // what a proxy has answered it
 }
 
 // open lets nhooyr do the handshake, and ends nhooyr's own connection. With an error
@@ -154,6 +161,7 @@ func (d *dialer) open(ctx context.Context, u *url.URL, header http.Header, host 
 	if d.options.HTTPClient != nil {
 		client = *d.options.HTTPClient
 	}
+	d.host = host
 	d.base = d.transport(ctx, client.Transport)
 	client.Transport = d
 	client.Timeout = 0 // in ctx already
@@ -175,6 +183,9 @@ func (d *dialer) open(ctx context.Context, u *url.URL, header http.Header, host 
 		Subprotocols: d.options.Subprotocols,
 	})
 	if err != nil {
+		if inner := errors.Unwrap(err); inner != nil {
+			err = inner // "failed to WebSocket dial: "
+		}
 		return resp, err
 	}
 	//lint:ignore SA1019 see the import
@@ -196,54 +207,126 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 
 // RoundTrip makes one attempt: the first request, or one after a redirect.
 func (d *dialer) RoundTrip(given *http.Request) (*http.Response, error) {
-	d.sent, d.answer = nil, nil
-	d.forgetConns()
-	req := given.Clone(given.Context()) // a RoundTripper must not change what it is given
-	if d.options.Deflate != nil {
-		req.Header.Set(extensionsHeader, d.options.Deflate.String())
-	}
-	if d.options.Authorize != nil {
-		before := req.Header.Clone()
-		if err := d.options.Authorize(req.Context(), req); err != nil {
-			return nil, fmt.Errorf("authorize: %w", err)
-		}
-		if err := sameHandshake(before, req.Header); err != nil {
-			return nil, fmt.Errorf("authorize: %w", err)
-		}
-		switch req.URL.Scheme { // net/http knows no other names
-		case "ws":
-			req.URL.Scheme = "http"
-		case "wss":
-			req.URL.Scheme = "https"
-		}
-	}
-	resp, err := d.base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { d.addConn(info.Conn) },
-	})))
+	d.forget()
+	req, err := d.request(given)
 	if err != nil {
-		return resp, err
+		return nil, err
+	}
+	ctx := req.Context()
+	// A RoundTripper that does not mind ctx may mind the end of its connection.
+	stop := context.AfterFunc(ctx, d.closeTraced)
+	defer stop()
+	trip := startRoundTrip(d.base, req.WithContext(httptrace.WithClientTrace(ctx, d.trace())))
+	resp, err, ok := trip.result(ctx)
+	if !ok {
+		d.late = true
+		return nil, Ended(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !stop() && resp.StatusCode == http.StatusSwitchingProtocols {
+		d.late = true // and closeTraced has closed it
+		go resp.Body.Close()
+		return nil, Ended(ctx)
 	}
 	d.sent, d.answer = req, resp
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return resp, nil
-	}
 	shown := *resp
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		d.body = trip.excerpt(ctx, resp)
+		shown.Body = io.NopCloser(bytes.NewReader(d.body))
+		return &shown, nil
+	}
 	shown.Header = resp.Header.Clone()
 	shown.Header.Del("Sec-WebSocket-Extensions") // negotiated here, not there; see verify
 	shown.Body = sealed{}
 	return &shown, nil
 }
 
-func (d *dialer) forgetConns() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.conns = nil
+// request is what given becomes: a RoundTripper must not change what it is given.
+func (d *dialer) request(given *http.Request) (*http.Request, error) {
+	req := given.Clone(given.Context())
+	d.asked = req.URL
+	if d.options.Deflate != nil {
+		req.Header.Set(extensionsHeader, d.options.Deflate.String())
+	}
+	if d.host == "" {
+		req.Host = "" // that of the URL, which Authorize may change
+	}
+	if d.options.Authorize != nil {
+		if err := d.authorize(req); err != nil {
+			return nil, fmt.Errorf("authorize: %w", err)
+		}
+	}
+	if req.Host == "" {
+		req.Host = req.URL.Host
+	}
+	escapeURL(req.URL)
+	d.asked = req.URL
+	return req, nil
 }
 
-func (d *dialer) addConn(c net.Conn) {
+// authorize lets the user change the request.
+func (d *dialer) authorize(req *http.Request) error {
+	before := req.Header.Clone()
+	if err := d.options.Authorize(req.Context(), req); err != nil {
+		return err
+	}
+	if err := sameHandshake(before, req.Header); err != nil {
+		return err
+	}
+	if host := req.Header.Get("Host"); host != "" { // net/http would not send it
+		req.Host = host
+		req.Header.Del("Host")
+	}
+	switch req.URL.Scheme { // net/http knows no other names
+	case "ws":
+		req.URL.Scheme = "http"
+	case "wss":
+		req.URL.Scheme = "https"
+	}
+	return nil
+}
+
+// trace learns what an attempt's transport does.
+func (d *dialer) trace() *httptrace.ClientTrace {
+	note := func(f func()) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		f()
+	}
+	return &httptrace.ClientTrace{
+		GotConn:              func(info httptrace.GotConnInfo) { note(func() { d.conns = append(d.conns, info.Conn) }) },
+		GotFirstResponseByte: func() { note(func() { d.begun = true }) },
+		TLSHandshakeDone: func(state tls.ConnectionState, _ error) {
+			note(func() { d.alpn = state.NegotiatedProtocol })
+		},
+	}
+}
+
+// forget forgets the attempt before.
+func (d *dialer) forget() {
+	d.asked, d.sent, d.answer, d.body = nil, nil, nil, nil
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.conns = append(d.conns, c)
+	d.conns, d.begun, d.alpn, d.refusal = nil, false, "", nil
+}
+
+// refuse keeps what a proxy has answered.
+func (d *dialer) refuse(by *proxyAnswer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refusal = by
+}
+
+// closeTraced closes the connection of an attempt that does not end, unless others may
+// use it too.
+func (d *dialer) closeTraced() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.conns) == 1 && d.alpn != "h2" {
+		d.conns[0].Close()
+	}
 }
 
 // tracedConn gives the connection below the answer, or nil. A transport that made
@@ -289,44 +372,10 @@ func (d *dialer) verify() (err error) {
 	return nil
 }
 
-// explain gives the error for a handshake that failed. What the server answered
-// counts most, then that ctx has ended.
-func (d *dialer) explain(ctx context.Context, resp *http.Response, err error) error {
-	var request *url.Error // net/http's, which repeats the URL
-	switch {
-	case errors.As(err, &request):
-		err = request.Err
-	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
-		err = fmt.Errorf("the server answered %d, not 101", resp.StatusCode)
-	case errors.Unwrap(err) != nil:
-		err = errors.Unwrap(err) // "failed to WebSocket dial: "
-	}
-	if d.answer != nil { // resp is nil here for a redirect that was not followed
-		failed := &ResponseError{Response: d.answer, Err: err}
-		if resp != nil {
-			failed.Body, _ = io.ReadAll(resp.Body)
-		}
-		return failed
-	}
-	if ctx.Err() != nil || deadlinePassed(ctx, err) {
-		<-ctx.Done()
-		return Ended(ctx)
-	}
-	return err
-}
-
-// deadlinePassed tells of an error that is ctx's deadline, though ctx does not say so
-// yet: package net has a timer of its own for it, which may be a little ahead.
-func deadlinePassed(ctx context.Context, err error) bool {
-	deadline, ok := ctx.Deadline()
-	return ok && !time.Now().Before(deadline) &&
-		(errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded))
-}
-
 // abort frees what a failed handshake leaves.
-func (d *dialer) abort() {
+func (d *dialer) abort(ctx context.Context) {
 	if d.answer != nil && d.answer.StatusCode == http.StatusSwitchingProtocols {
-		d.answer.Body.Close()
+		before(ctx, func() { d.answer.Body.Close() })
 	}
 	d.sockets.close()
 }
@@ -369,8 +418,8 @@ func (d *dialer) rawConn(ctx context.Context) (net.Conn, []byte, error) {
 	var ahead bytes.Buffer
 	// With a deadline in the past only what is in memory can be read. The error is
 	// that timeout, or one that conn gives again at the next read.
-	_, _ = ahead.ReadFrom(d.answer.Body)
-	if !stop() {
+	read := before(ctx, func() { _, _ = ahead.ReadFrom(d.answer.Body) })
+	if !stop() || !read {
 		return nil, nil, Ended(ctx)
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {

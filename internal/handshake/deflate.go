@@ -121,6 +121,10 @@ func windowBits(p extensionParam) (bits int, ok bool) {
 // accept holds the server's answer against the offer, RFC 7692 section 7.1 and RFC
 // 6455 section 9.1. nil without an error means that the server wants no extension. A
 // nil offer accepts nothing else.
+//
+// A server that was asked for no context takeover and does not confirm it, as Tornado 6
+// does, keeps its context. Its messages can be read all the same, at the price of
+// memory, so the connection goes on.
 func (o *DeflateOffer) accept(h http.Header) (*Deflate, error) {
 	answers, err := parseExtensions(h)
 	if err != nil || len(answers) == 0 {
@@ -140,8 +144,6 @@ func (o *DeflateOffer) accept(h http.Header) (*Deflate, error) {
 	switch {
 	case err != nil:
 		return wrong(err)
-	case o.ServerNoTakeover && !p.serverNoTakeover:
-		return wrong(fmt.Errorf("%s is missing", serverNoTakeover))
 	case o.ServerBits > 0 && p.serverBits == 0:
 		return wrong(fmt.Errorf("%s is missing", serverMaxBits))
 	case o.ServerBits > 0 && p.serverBits > o.ServerBits:

@@ -124,6 +124,8 @@ func TestAClientHoldsTheAnswerAgainstItsOffer(t *testing.T) {
 		{"the server's bits within the offer", &DeflateOffer{ServerBits: 10}, []string{"permessage-deflate; server_max_window_bits=10"}, less(func(d *Deflate) { d.ServerBits = 10 }), ""},
 		{"a client that takes nothing over, whatever the answer", &DeflateOffer{ClientNoTakeover: true}, []string{"permessage-deflate"}, less(func(d *Deflate) { d.ClientTakeover = false }), ""},
 		{"server_no_context_takeover as offered", &DeflateOffer{ServerNoTakeover: true}, []string{"permessage-deflate; server_no_context_takeover"}, less(func(d *Deflate) { d.ServerTakeover = false }), ""},
+		{"a server that keeps its context against the offer", &DeflateOffer{ServerNoTakeover: true}, []string{"permessage-deflate"}, &everything, ""},
+		{"a server that keeps its context, in a small window", &DeflateOffer{ServerNoTakeover: true}, []string{"permessage-deflate; server_max_window_bits=9"}, less(func(d *Deflate) { d.ServerBits = 9 }), ""},
 
 		{"without an offer", nil, []string{"permessage-deflate"}, nil, "not offered"},
 		{"another extension", whole, []string{"x"}, nil, `"x", which was not offered`},
@@ -135,7 +137,6 @@ func TestAClientHoldsTheAnswerAgainstItsOffer(t *testing.T) {
 		{"client_max_window_bits above the offer", &DeflateOffer{ClientBits: 9}, []string{"permessage-deflate; client_max_window_bits=10"}, nil, "more than the 9"},
 		{"server_max_window_bits above the offer", &DeflateOffer{ServerBits: 9}, []string{"permessage-deflate; server_max_window_bits=10"}, nil, "more than the 9"},
 		{"server_max_window_bits missing", &DeflateOffer{ServerBits: 9}, []string{"permessage-deflate"}, nil, "server_max_window_bits is missing"},
-		{"server_no_context_takeover missing", &DeflateOffer{ServerNoTakeover: true}, []string{"permessage-deflate"}, nil, "server_no_context_takeover is missing"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			agreed, err := tc.offer.accept(extensionHeader(tc.answer...))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,8 +16,9 @@ import (
 // "https://a.example" is foreign to "a.example:443", and lets patterns match over
 // the port and ignore the scheme.
 type originPolicy struct {
-	any      bool // "*": every origin, "null" too
-	null     bool // "null": that of a page without one: from a file, in a sandbox
+	any      bool     // "*": every origin, "null" too
+	null     bool     // "null": that of a page without one: from a file, in a sandbox
+	apps     []string // whole origins of other schemes than the web's, in lower case
 	patterns []originPattern
 }
 
@@ -41,25 +43,61 @@ func newOriginPolicy(patterns []string) (originPolicy, error) {
 			policy.null = true
 			continue
 		}
-		pattern, err := parseOriginPattern(text)
-		if err != nil {
+		if err := policy.add(strings.ToLower(text)); err != nil {
 			return originPolicy{}, fmt.Errorf("[%d] %q: %w", i, text, err)
 		}
-		policy.patterns = append(policy.patterns, pattern)
 	}
 	return policy, nil
+}
+
+// add compiles an entry in lower case. One with "://" and without a star is a whole
+// origin. Of the web's schemes it is a pattern that matches nothing else; of another
+// scheme its host may be anything, and is empty for "file://".
+func (policy *originPolicy) add(text string) error {
+	scheme, host, found := strings.Cut(text, "://")
+	if !found || isWeb(scheme) || strings.Contains(text, "*") {
+		pattern, err := parseOriginPattern(text)
+		policy.patterns = append(policy.patterns, pattern)
+		return err
+	}
+	if err := checkScheme(scheme); err != nil {
+		return err
+	}
+	if err := checkOriginEnd(host); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return fmt.Errorf("invalid host %q", host)
+	}
+	policy.apps = append(policy.apps, text)
+	return nil
+}
+
+func checkScheme(scheme string) error {
+	if !only(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+-.*") {
+		return fmt.Errorf("invalid scheme %q", scheme)
+	}
+	return nil
+}
+
+// checkOriginEnd refuses what may follow the host and port in a URL.
+func checkOriginEnd(s string) error {
+	if i := strings.IndexAny(s, "/?#@"); i >= 0 {
+		return fmt.Errorf("an origin ends with the host or port, found %q", s[i:])
+	}
+	return nil
 }
 
 func parseOriginPattern(text string) (p originPattern, err error) {
 	rest := strings.ToLower(text)
 	if scheme, after, found := strings.Cut(rest, "://"); found {
-		if !only(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+-.*") {
-			return p, fmt.Errorf("invalid scheme %q", scheme)
+		if err := checkScheme(scheme); err != nil {
+			return p, err
 		}
 		p.scheme, rest = scheme, after
 	}
-	if i := strings.IndexAny(rest, "/?#@"); i >= 0 {
-		return p, fmt.Errorf("an origin ends with the host or port, found %q", rest[i:])
+	if err := checkOriginEnd(rest); err != nil {
+		return p, err
 	}
 	hostRunes := "abcdefghijklmnopqrstuvwxyz0123456789-._*"
 	var portPart string
@@ -102,12 +140,13 @@ func (policy originPolicy) refuse(r *http.Request) string {
 	if len(values) > 1 {
 		return "more than one Origin header"
 	}
-	if values[0] == "null" && policy.null {
+	if values[0] == "null" && policy.null || slices.Contains(policy.apps, strings.ToLower(values[0])) {
 		return ""
 	}
+	refusal := fmt.Sprintf("Origin %s is not allowed for Host %s", quote(values[0]), quote(r.Host))
 	u, err := url.Parse(values[0])
 	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return fmt.Sprintf("Origin %s is not allowed", quote(values[0]))
+		return refusal
 	}
 	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
 	if port == "" {
@@ -124,7 +163,7 @@ func (policy originPolicy) refuse(r *http.Request) string {
 			return ""
 		}
 	}
-	return fmt.Sprintf("Origin %s is not allowed for Host %s", quote(values[0]), quote(r.Host))
+	return refusal
 }
 
 // sameHost tells whether the Host header is the origin's host and port. A Host

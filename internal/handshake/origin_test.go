@@ -3,6 +3,8 @@ package handshake
 import (
 	"crypto/tls"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -76,6 +78,35 @@ func TestOriginIsAdmittedOrRefused(t *testing.T) {
 		{"scheme of an app", "a.example", "capacitor://localhost", []string{"capacitor://localhost"}, true},
 		{"every extension", "a.example", "moz-extension://0-1", []string{"*-extension://*"}, true},
 		{"null is no host", "a.example", "null", []string{"*:*", "*://*"}, false},
+		{"whole origin", "a.example", "https://b.example:8443", []string{"https://b.example:8443"}, true},
+		{"whole origin in other case", "a.example", "HTTPS://B.example:8443", []string{"https://b.Example:8443"}, true},
+		{"whole origin, other port", "a.example", "https://b.example:8444", []string{"https://b.example:8443"}, false},
+		{"whole origin, no port", "a.example", "https://b.example", []string{"https://b.example:8443"}, false},
+		{"whole origin, other scheme", "a.example", "http://b.example:8443", []string{"https://b.example:8443"}, false},
+		{"whole origin, default port named", "a.example", "https://b.example", []string{"https://b.example:443"}, true},
+		{"whole origin, default port left out", "a.example", "https://b.example:443", []string{"https://b.example"}, true},
+		{"whole origin, default port of the other scheme", "a.example", "https://b.example", []string{"https://b.example:80"}, false},
+		{"whole origin is no subdomain", "a.example", "https://x.b.example", []string{"https://b.example"}, false},
+		{"whole origin, IPv6", "a.example", "http://[::1]:8080", []string{"http://[::1]:8080"}, true},
+		{"file", "a.example", "file://", []string{"file://"}, true},
+		{"file in other case", "a.example", "File://", []string{"file://"}, true},
+		{"file is not null", "a.example", "null", []string{"file://"}, false},
+		{"null is not file", "a.example", "file://", []string{"null"}, false},
+		{"file by nothing", "a.example", "file://", nil, false},
+		{"file by every host", "a.example", "file://", []string{"*://*"}, false},
+		{"file is not a file's host", "a.example", "file://b.example", []string{"file://"}, false},
+		{"Qt's resources", "a.example", "qrc://", []string{"qrc://"}, true},
+		{"Chromium's extension", "a.example", "chrome-extension://abcdefghijklmnop", []string{"chrome-extension://abcdefghijklmnop"}, true},
+		{"another extension", "a.example", "chrome-extension://abcdefghijklmnoq", []string{"chrome-extension://abcdefghijklmnop"}, false},
+		{"Firefox's extension", "a.example", "moz-extension://0a-1b", []string{"moz-extension://0a-1b"}, true},
+		{"Safari's extension", "a.example", "safari-web-extension://0A-1B", []string{"safari-web-extension://0A-1B"}, true},
+		{"Electron's app", "a.example", "app://.", []string{"app://."}, true},
+		{"Visual Studio Code's view", "a.example", "vscode-webview://0ps_x~1", []string{"vscode-webview://0ps_x~1"}, true},
+		{"Windows' app", "a.example", "ms-appx-web://a.b_c", []string{"ms-appx-web://a.b_c"}, true},
+		{"Wails in development", "a.example", "wails://wails.localhost:34115", []string{"wails://wails.localhost:34115"}, true},
+		{"an app at another port", "a.example", "wails://wails.localhost:1", []string{"wails://wails.localhost"}, false},
+		{"an app with the same host", "localhost", "app://localhost", nil, false},
+		{"an encoded host", "a.example", "app://b%20c", []string{"app://b%20c"}, true},
 		{"IPv6 pattern", "a.example", "http://[::1]:8080", []string{"[::1]:*"}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -90,6 +121,7 @@ func TestOriginIsAdmittedOrRefused(t *testing.T) {
 			require.Equal(t, tc.admitted, reason == "", reason)
 			if !tc.admitted {
 				require.Contains(t, reason, quote(tc.origin))
+				require.Contains(t, reason, "for Host "+quote(tc.host))
 			}
 		})
 	}
@@ -136,6 +168,7 @@ func TestInvalidOriginPatternIsAnErrorThatNamesIt(t *testing.T) {
 		"", " ", "b.example/", "https://b.example/", "https://b.example/path", "b.example?x", "b.example#x", "u@b.example",
 		"b.example:", "b.example:0", "b.example:65536", "b.example:http", "b.example:8*", "b.example:1:2", ":80",
 		"[::1", "[::1]80", "[]", "[b.example]", "://b.example", "ht tp://b.example", "https://", "b example", "[a-z].example", "bücher.example", "b?.example",
+		"file:///", "file://a/b", "app://u@x", "app:// ", "app://b c", "app://b\x7f", "app://bü", "a_b://c", "://", "*://", "file://?", "http://",
 	} {
 		t.Run(pattern, func(t *testing.T) {
 			t.Parallel()
@@ -144,6 +177,31 @@ func TestInvalidOriginPatternIsAnErrorThatNamesIt(t *testing.T) {
 			require.ErrorContains(t, err, quote(pattern))
 		})
 	}
+}
+
+// Every origin that can be refused for itself can be admitted for itself.
+func FuzzEveryOriginCanBeAdmitted(f *testing.F) {
+	for _, origin := range []string{"https://b.example", "file://", "null", "app://.", "http://[::1]:80", "x://y:z", "https://a:0443", "HTTP://A:080"} {
+		f.Add(origin)
+	}
+	f.Fuzz(func(t *testing.T, origin string) {
+		policy, err := newOriginPolicy([]string{origin})
+		if err != nil || policy.any || !strings.Contains(origin, "://") || strings.Contains(origin, "*") {
+			t.Skip()
+		}
+		r := &http.Request{Host: "other.example", Header: http.Header{"Origin": {origin}}}
+		scheme, _, _ := strings.Cut(strings.ToLower(origin), "://")
+		if u, err := url.Parse(origin); isWeb(scheme) && (err != nil || u.Port() != strings.TrimLeft(u.Port(), "0")) {
+			t.Skip() // no browser writes it so
+		}
+		if reason := policy.refuse(r); reason != "" {
+			t.Fatal(reason)
+		}
+		r.Header.Set("Origin", origin+"x")
+		if policy.refuse(r) == "" {
+			t.Fatalf("%q admits %q", origin, origin+"x")
+		}
+	})
 }
 
 func FuzzOriginPatternMatchesItself(f *testing.F) {

@@ -36,6 +36,7 @@ func parseURL(raw string) (*url.URL, error) {
 	case strings.Contains(raw, "#"):
 		return nil, invalid("URL %q: it has a fragment, which RFC 6455 section 3 forbids", show(u))
 	}
+	escapeURL(u)
 	return u, nil
 }
 
@@ -63,6 +64,9 @@ func show(u *url.URL) string {
 func (o *ClientOptions) header() (h http.Header, host string, err error) {
 	if o.TLSConfig != nil && o.HTTPClient != nil {
 		return nil, "", invalid("TLSConfig and HTTPClient: not both; HTTPClient.Transport has a TLSClientConfig of its own")
+	}
+	if o.TLSConfig != nil && slices.Equal(o.TLSConfig.NextProtos, []string{"h2"}) {
+		return nil, "", invalid(`TLSConfig.NextProtos offers HTTP/2 ("h2") alone, and a WebSocket handshake needs HTTP/1.1: leave it empty, or add "http/1.1"`)
 	}
 	if err := o.checkSubprotocols(); err != nil {
 		return nil, "", err

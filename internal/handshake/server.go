@@ -18,15 +18,18 @@ import (
 // ServerOptions are what a server's side of the handshake may be told.
 type ServerOptions struct {
 	Subprotocols []string
-	Origins      []string
-	Header       http.Header    // added to the 101
-	Deflate      *DeflatePolicy // nil: no compression
+	// SelectSubprotocol chooses instead of Subprotocols.
+	SelectSubprotocol func(r *http.Request, offered []string) (string, error)
+	Origins           []string
+	Header            http.Header    // added to the 101
+	Deflate           *DeflatePolicy // nil: no compression
 }
 
 // A Server accepts opening handshakes, RFC 6455 section 4.2. It is safe for
 // concurrent use.
 type Server struct {
 	subprotocols []string
+	choose       func(r *http.Request, offered []string) (string, error) // or nil
 	origins      originPolicy
 	header       http.Header
 	deflate      *DeflatePolicy
@@ -59,6 +62,9 @@ func (f *Refusal) Unwrap() error { return f.Err }
 // NewServer checks the options. Its error, an *[InvalidError], begins with the name
 // of the bad field.
 func NewServer(o ServerOptions) (*Server, error) {
+	if o.SelectSubprotocol != nil && len(o.Subprotocols) > 0 {
+		return nil, invalid("SelectSubprotocol and Subprotocols: not both; SelectSubprotocol chooses instead of the list")
+	}
 	for i, name := range o.Subprotocols {
 		if !isFieldName(name) {
 			return nil, invalid("Subprotocols[%d] %q: is no token of RFC 9110", i, name)
@@ -83,12 +89,19 @@ func NewServer(o ServerOptions) (*Server, error) {
 			header.Add(name, v)
 		}
 	}
-	return &Server{subprotocols: slices.Clone(o.Subprotocols), origins: origins, header: header, deflate: o.Deflate}, nil
+	return &Server{
+		subprotocols: slices.Clone(o.Subprotocols),
+		choose:       o.SelectSubprotocol,
+		origins:      origins,
+		header:       header,
+		deflate:      o.Deflate,
+	}, nil
 }
 
-// Accept answers the upgrade request r. authorize, which may be nil, is called
-// when nothing else is wrong, right before the 101 is written; an error of it that
-// is a *[Refusal] is the answer, any other one is 403.
+// Accept answers the upgrade request r. When nothing else is wrong, authorize is
+// called, then SelectSubprotocol, then admit, and then the 101 is written. An error of
+// them that is a *[Refusal] is the answer, any other one is 403. authorize and admit
+// may be nil.
 //
 // The connection is taken from the HTTP server before the 101 goes out, so that no
 // client is told 101 for one that cannot be had. The 101 does not pass through w
@@ -97,30 +110,68 @@ func NewServer(o ServerOptions) (*Server, error) {
 //
 // When Accept fails with a *Refusal the answer has been written; after any other
 // error the connection has been closed.
-func (s *Server) Accept(w http.ResponseWriter, r *http.Request, authorize func(*http.Request) error) (*Stream, error) {
+func (s *Server) Accept(w http.ResponseWriter, r *http.Request, authorize func(*http.Request) error, admit func() error) (*Stream, error) {
 	refusal := checkRequest(r)
 	if refusal == nil && !canHijack(w) {
-		refusal = noHijack(errors.ErrUnsupported)
+		refusal = noHijack(w, errors.ErrUnsupported)
 	}
 	if refusal == nil {
-		if reason := s.origins.refuse(r); reason != "" {
-			refusal = &Refusal{StatusCode: http.StatusForbidden, Message: reason}
-		}
+		refusal = s.checkOrigin(r)
 	}
-	if refusal == nil && authorize != nil {
-		if err := authorize(r); err != nil && !errors.As(err, &refusal) {
-			refusal = &Refusal{StatusCode: http.StatusForbidden, Err: err}
-		}
+	var subprotocol string
+	if refusal == nil {
+		subprotocol, refusal = s.decide(r, authorize, admit)
 	}
 	if refusal != nil {
 		return nil, Refuse(w, *refusal)
 	}
-	return s.switchProtocols(w, r)
+	return s.switchProtocols(w, r, subprotocol)
+}
+
+// checkOrigin is the answer to a web page that may not connect, or nil.
+func (s *Server) checkOrigin(r *http.Request) *Refusal {
+	reason := s.origins.refuse(r)
+	if reason == "" {
+		return nil
+	}
+	refusal := &Refusal{StatusCode: http.StatusForbidden, Message: reason}
+	origin := r.Header.Get("Origin")
+	if p, invalid := newOriginPolicy([]string{origin}); invalid == nil && !p.any && len(r.Header.Values("Origin")) == 1 {
+		refusal.Err = fmt.Errorf("to admit it, add %s to UpgradeOptions.Origins", quote(origin))
+	}
+	return refusal
+}
+
+// decide asks the user about a request that is in order.
+func (s *Server) decide(r *http.Request, authorize func(*http.Request) error, admit func() error) (subprotocol string, _ *Refusal) {
+	if authorize != nil {
+		if err := authorize(r); err != nil {
+			return "", refusalOf(err)
+		}
+	}
+	subprotocol, err := s.selectSubprotocol(r)
+	if err != nil {
+		return "", refusalOf(err)
+	}
+	if admit != nil {
+		if err := admit(); err != nil {
+			return "", refusalOf(err)
+		}
+	}
+	return subprotocol, nil
+}
+
+// refusalOf is the answer that err chooses, or 403.
+func refusalOf(err error) *Refusal {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	return &Refusal{StatusCode: http.StatusForbidden, Err: err}
 }
 
 // switchProtocols takes the connection from the HTTP server and writes the 101.
-func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Stream, error) {
-	subprotocol := s.selectSubprotocol(r)
+func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request, subprotocol string) (*Stream, error) {
 	deflate, extensions := s.selectDeflate(r)
 	// nhooyr sees nothing but what it has to answer. What has been negotiated here
 	// needs no second opinion.
@@ -143,7 +194,10 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Strea
 		t.before.Set(extensionsHeader, extensions)
 	}
 	if err := t.hijack(w); err != nil {
-		return nil, Refuse(w, *noHijack(err))
+		return nil, Refuse(w, *noHijack(w, err))
+	}
+	if t.unsent > 0 {
+		return nil, t.refuse(fmt.Errorf("the handler has written to the ResponseWriter before the upgrade (%d bytes were still in its buffer)", t.unsent))
 	}
 	//lint:ignore SA1019 see the import
 	c, err := websocket.Accept(t, plain, opts)
@@ -165,23 +219,38 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request) (*Strea
 	return &Stream{Conn: t.conn, Buffered: t.buffered, Subprotocol: subprotocol, Deflate: deflate, Request: bare(r)}, nil
 }
 
-// noHijack is the answer when the connection cannot be had.
-func noHijack(err error) *Refusal {
+// noHijack is the answer when the connection cannot be had. Only the error names the
+// type of the writer that has no Hijacker: it is none of the client's business.
+func noHijack(w http.ResponseWriter, err error) *Refusal {
 	if errors.Is(err, errors.ErrUnsupported) {
-		return &Refusal{StatusCode: http.StatusNotImplemented, Message: "this server does not give its connections away (no http.Hijacker)", Err: err}
+		return &Refusal{StatusCode: http.StatusNotImplemented, Message: "this server does not give its connections away (no http.Hijacker)",
+			Err: fmt.Errorf("the ResponseWriter %T has neither a Hijack method nor an Unwrap method that leads to one: %w", innermost(w), err)}
 	}
 	return &Refusal{StatusCode: http.StatusInternalServerError, Err: err}
 }
 
-// selectSubprotocol gives the first of the client's, in its order of preference,
-// that the server has too; section 4.2.2, point 5.
-func (s *Server) selectSubprotocol(r *http.Request) string {
-	for _, name := range listed(r.Header, "Sec-Websocket-Protocol") {
-		if slices.Contains(s.subprotocols, name) {
-			return name
+// selectSubprotocol returns what SelectSubprotocol chooses, or else the first of the
+// client's, in its order of preference, that the server has too; section 4.2.2, point
+// 5.
+func (s *Server) selectSubprotocol(r *http.Request) (string, error) {
+	offered := listed(r.Header, "Sec-Websocket-Protocol")
+	if s.choose == nil {
+		for _, name := range offered {
+			if slices.Contains(s.subprotocols, name) {
+				return name, nil
+			}
 		}
+		return "", nil
 	}
-	return ""
+	chosen, err := s.choose(r, slices.Clone(offered))
+	switch {
+	case err != nil:
+		return "", err
+	case chosen != "" && (!slices.Contains(offered, chosen) || !isFieldName(chosen)):
+		return "", &Refusal{StatusCode: http.StatusInternalServerError,
+			Err: fmt.Errorf("SelectSubprotocol returned %s, and the client offers %q: return one of those, or \"\"", quote(chosen), offered)}
+	}
+	return chosen, nil
 }
 
 // selectDeflate gives what the first acceptable offer of compression agrees to, and
@@ -197,19 +266,23 @@ func (s *Server) selectDeflate(r *http.Request) (*Deflate, string) {
 // checkRequest gives what is wrong with r as an upgrade request, section 4.2.1, or
 // nil.
 func checkRequest(r *http.Request) *Refusal {
+	var dropped error
 	upgrade := func(message string) *Refusal {
-		return &Refusal{StatusCode: http.StatusUpgradeRequired, Message: message,
+		return &Refusal{StatusCode: http.StatusUpgradeRequired, Message: message, Err: dropped,
 			Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}}
 	}
 	bad := func(message string) *Refusal {
 		return &Refusal{StatusCode: http.StatusBadRequest, Message: message}
 	}
 	keys := r.Header.Values("Sec-Websocket-Key")
+	if len(keys) > 0 {
+		dropped = errDropped
+	}
 	versions := listed(r.Header, "Sec-Websocket-Version")
 	_, malformed := parseExtensions(r.Header)
 	switch {
 	case r.ProtoMajor != 1:
-		return &Refusal{StatusCode: http.StatusHTTPVersionNotSupported, Message: "a WebSocket handshake needs HTTP/1.1, not " + quote(r.Proto)}
+		return &Refusal{StatusCode: http.StatusHTTPVersionNotSupported, Message: "a WebSocket handshake needs HTTP/1.1, not " + quote(r.Proto), Err: errHTTP2}
 	case r.Method != http.MethodGet:
 		return &Refusal{StatusCode: http.StatusMethodNotAllowed, Message: "a WebSocket handshake is a GET request, not " + quote(r.Method),
 			Header: http.Header{"Allow": {http.MethodGet}}}
@@ -221,6 +294,7 @@ func checkRequest(r *http.Request) *Refusal {
 		return upgrade("the Connection header is " + shown(r.Header, "Connection") + `, without "Upgrade"`)
 	case len(versions) != 1 || versions[0] != "13":
 		// Section 4.4.
+		dropped = nil
 		refusal := upgrade("Sec-WebSocket-Version is " + shown(r.Header, "Sec-Websocket-Version") + `, not "13"`)
 		refusal.Header.Set("Sec-WebSocket-Version", "13")
 		return refusal
@@ -235,6 +309,12 @@ func checkRequest(r *http.Request) *Refusal {
 	}
 	return nil
 }
+
+// What the server's author should know of a refusal, and the client need not.
+var (
+	errDropped = errors.New("the client asks for a WebSocket connection: a proxy in front of this server has to pass on the request's Upgrade and Connection headers, and to speak HTTP/1.1 (nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, proxy_set_header Connection upgrade)")
+	errHTTP2   = errors.New("to turn HTTP/2 off, set http.Server.Protocols to one with SetHTTP1(true) alone, or http.Server.TLSNextProto to an empty map")
+)
 
 func isKey(key string) bool {
 	b, err := base64.StdEncoding.DecodeString(key)
@@ -267,7 +347,7 @@ func Refuse(w http.ResponseWriter, f Refusal) *Refusal {
 		case "Connection", "Set-Cookie":
 			h[name] = append(slices.Clone(h[name]), values...)
 		default:
-			h[name] = slices.Clone(values)
+			h[wireName(name)] = slices.Clone(values)
 		}
 	}
 	w.WriteHeader(f.StatusCode)

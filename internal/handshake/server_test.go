@@ -56,7 +56,7 @@ func acceptor(t *testing.T, o ServerOptions, authorize func(*http.Request) error
 	require.NoError(t, err)
 	results := make(chan acceptance, 8)
 	return func(w http.ResponseWriter, r *http.Request) {
-		stream, err := s.Accept(w, r, authorize)
+		stream, err := s.Accept(w, r, authorize, nil)
 		if stream != nil {
 			t.Cleanup(func() { stream.Conn.Close() })
 		}
@@ -268,7 +268,7 @@ func TestPanicInAuthorizeIsTheHTTPServersAffair(t *testing.T) {
 	require.NoError(t, err)
 	w := httptest.NewRecorder()
 	require.PanicsWithValue(t, "mine", func() {
-		s.Accept(hijackable{ResponseWriter: w}, newRequest(t), func(*http.Request) error { panic("mine") })
+		s.Accept(hijackable{ResponseWriter: w}, newRequest(t), func(*http.Request) error { panic("mine") }, nil)
 	})
 	require.Empty(t, w.Body.String())
 }
@@ -294,7 +294,55 @@ func TestHTTP2IsRefusedWith505(t *testing.T) {
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(body), `"HTTP/2.0"`)
-	require.Error(t, (<-results).err)
+	err = (<-results).err
+	require.ErrorContains(t, err, "http.Server.Protocols")
+	require.ErrorContains(t, err, "http.Server.TLSNextProto")
+	require.NotContains(t, string(body), "TLSNextProto")
+}
+
+func TestErrorSaysWhatAProxyInFrontMustPassOn(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]string{
+		"no Upgrade":    with("Upgrade", ""),
+		"no Connection": with("Connection", "Connection: close\r\n"),
+		"HTTP/1.0":      strings.Replace(goodRequest, "HTTP/1.1", "HTTP/1.0", 1),
+	} {
+		handler, results := acceptor(t, ServerOptions{}, nil)
+		_, body, _ := exchange(t, httpServer(t, handler), request+"\r\n")
+		require.ErrorContains(t, (<-results).err, "proxy_set_header Upgrade", name)
+		require.NotContains(t, body, "proxy", name)
+	}
+	for name, request := range map[string]string{
+		"no WebSocket client": "GET / HTTP/1.1\r\nHost: a\r\n",
+		"another version":     with("Sec-WebSocket-Version", "Sec-WebSocket-Version: 8\r\n"),
+	} {
+		handler, results := acceptor(t, ServerOptions{}, nil)
+		exchange(t, httpServer(t, handler), request+"\r\n")
+		require.NotContains(t, (<-results).err.Error(), "proxy", name)
+	}
+}
+
+func TestErrorOfAnOriginSaysWhereToAdmitIt(t *testing.T) {
+	t.Parallel()
+	for origin, advice := range map[string]string{
+		"https://evil.example:8443":      `add "https://evil.example:8443" to UpgradeOptions.Origins`,
+		"file://":                        `add "file://" to UpgradeOptions.Origins`,
+		"null":                           `add "null" to UpgradeOptions.Origins`,
+		"https://evil.example/no-origin": "",
+		"*":                              "",
+	} {
+		handler, results := acceptor(t, ServerOptions{}, nil)
+		answer, body, _ := exchange(t, httpServer(t, handler), goodRequest+"Origin: "+origin+"\r\n\r\n")
+		require.Equal(t, 403, answer.StatusCode)
+		err := (<-results).err
+		require.ErrorContains(t, err, `Origin "`+origin+`" is not allowed for Host "a.example"`)
+		require.NotContains(t, body, "Origins")
+		if advice == "" {
+			require.NotContains(t, err.Error(), "Origins")
+			continue
+		}
+		require.ErrorContains(t, err, advice)
+	}
 }
 
 func TestInvalidServerOptionNamesTheField(t *testing.T) {
@@ -334,7 +382,7 @@ func TestSpacesAroundTheKeyDoNotCount(t *testing.T) {
 	r := newRequest(t)
 	r.Header["Sec-Websocket-Key"] = []string{" dGhlIHNhbXBsZSBub25jZQ==\t"} // as no parser leaves it
 	conn := &witness{}
-	_, err = s.Accept(hijackable{ResponseWriter: httptest.NewRecorder(), conn: conn}, r, nil)
+	_, err = s.Accept(hijackable{ResponseWriter: httptest.NewRecorder(), conn: conn}, r, nil, nil)
 	require.NoError(t, err)
 	require.Contains(t, conn.written.String(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")
 }

@@ -3,6 +3,7 @@ package handshake
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ type takeover struct {
 
 	conn     net.Conn
 	buffered []byte // read behind the request
+	unsent   int    // bytes that were written before, and wait in the server's buffer
 	switched bool   // the 101 has been written
 	err      error  // of writing it
 }
@@ -38,7 +40,19 @@ func (t *takeover) hijack(w http.ResponseWriter) error {
 		b, _ := rw.Reader.Peek(n)
 		t.buffered = bytes.Clone(b)
 	}
+	t.unsent = rw.Writer.Buffered()
 	return nil
+}
+
+// refuse answers 500 on a connection that has been hijacked, and closes it. What waits
+// in the server's buffer is dropped.
+func (t *takeover) refuse(err error) *Refusal {
+	defer t.conn.Close()
+	if t.conn.SetDeadline(time.Now().Add(answerTimeout)) == nil {
+		text := http.StatusText(http.StatusInternalServerError)
+		_, _ = fmt.Fprintf(t.conn, "HTTP/1.1 500 %s\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s\n", text, len(text)+1, text)
+	}
+	return &Refusal{StatusCode: http.StatusInternalServerError, Err: err}
 }
 
 func (t *takeover) Header() http.Header { return t.header }
@@ -54,7 +68,7 @@ func (t *takeover) WriteHeader(code int) {
 	maps.Copy(t.before, t.header)
 	var head bytes.Buffer
 	head.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	_ = t.before.Write(&head)
+	_ = wireHeader(t.before).Write(&head)
 	head.WriteString("\r\n")
 	if t.err = t.conn.SetDeadline(time.Now().Add(answerTimeout)); t.err == nil {
 		_, t.err = t.conn.Write(head.Bytes())
@@ -75,22 +89,34 @@ type lentConn struct{ net.Conn }
 
 func (lentConn) Close() error { return nil }
 
-// answerHeader gives the headers of a 101 besides the handshake's own: those that a
-// handler or middleware has set before, as any answer of net/http has them, and the
-// user's.
+// answerHeader returns the headers of a 101 besides the handshake's own: those that a
+// handler or middleware has set before, and the user's. A 101 has no content, so what
+// middleware has said about a content is dropped.
 func answerHeader(set, added http.Header) http.Header {
 	h := make(http.Header, len(set)+len(added))
-	for _, from := range []http.Header{set, added} {
-		for name, values := range from {
-			if !isHandshakeHeader(name) {
-				h[name] = append(slices.Clone(h[name]), values...)
-			}
+	for name, values := range set {
+		if !isHandshakeHeader(name) && !isContentHeader(name) {
+			h[name] = slices.Clone(values)
 		}
+	}
+	for name, values := range added {
+		h[name] = append(h[name], values...)
 	}
 	if _, ok := h["Date"]; !ok {
 		h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
 	return h
+}
+
+// isContentHeader reports whether a header is about the content of its answer, RFC 9110
+// section 8.
+func isContentHeader(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Content-Type", "Content-Encoding", "Content-Language", "Content-Location", "Content-Range", "Content-Disposition",
+		"Content-Digest", "Content-Md5", "Repr-Digest", "Digest", "Accept-Ranges", "Etag", "Last-Modified":
+		return true
+	}
+	return false
 }
 
 // canHijack looks for a Hijacker where http.ResponseController will.
@@ -101,6 +127,14 @@ func canHijack(w http.ResponseWriter) bool {
 		}
 	}
 	return false
+}
+
+// innermost returns the last writer below w, where the way to a Hijacker ends.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for next := unwrap(w); next != nil; next = unwrap(w) {
+		w = next
+	}
+	return w
 }
 
 // unwrap gives the next writer below w, or nil.

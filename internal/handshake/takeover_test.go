@@ -172,7 +172,7 @@ func TestFailedHijackIs500(t *testing.T) {
 	require.NoError(t, err)
 	broken := errors.New("broken")
 	w := httptest.NewRecorder()
-	_, err = s.Accept(hijackable{ResponseWriter: w, err: broken}, newRequest(t), nil)
+	_, err = s.Accept(hijackable{ResponseWriter: w, err: broken}, newRequest(t), nil, nil)
 	require.ErrorIs(t, err, broken)
 	require.ErrorAs(t, err, new(*Refusal))
 	require.Equal(t, 500, w.Code)
@@ -203,7 +203,7 @@ func TestThe101HasADeadlineThatIsClearedAfterIt(t *testing.T) {
 	s, err := NewServer(ServerOptions{})
 	require.NoError(t, err)
 	conn := &witness{}
-	stream, err := s.Accept(hijackable{ResponseWriter: httptest.NewRecorder(), conn: conn}, newRequest(t), nil)
+	stream, err := s.Accept(hijackable{ResponseWriter: httptest.NewRecorder(), conn: conn}, newRequest(t), nil, nil)
 	require.NoError(t, err)
 	require.Same(t, conn, stream.Conn)
 	require.True(t, strings.HasPrefix(conn.written.String(), "HTTP/1.1 101 Switching Protocols\r\n"))
@@ -221,7 +221,7 @@ func TestConnectionThatFailsAfterTheHijackIsClosed(t *testing.T) {
 			s, err := NewServer(ServerOptions{})
 			require.NoError(t, err)
 			w := httptest.NewRecorder()
-			_, err = s.Accept(hijackable{ResponseWriter: w, conn: conn}, newRequest(t), nil)
+			_, err = s.Accept(hijackable{ResponseWriter: w, conn: conn}, newRequest(t), nil, nil)
 			require.ErrorIs(t, err, gone)
 			require.NotErrorAs(t, err, new(*Refusal))
 			require.True(t, conn.closed)
@@ -275,4 +275,102 @@ func TestTLSStreamIsTheTLSConnection(t *testing.T) {
 	_, err = io.ReadFull(answer.Body, got)
 	require.NoError(t, err)
 	require.Equal(t, "hello", string(got))
+}
+
+func TestWhatMiddlewareSaysOfAContentDoesNotGoOutWithThe101(t *testing.T) {
+	t.Parallel()
+	handler, results := acceptor(t, ServerOptions{Header: http.Header{"Content-Language": {"en"}}}, nil)
+	content := []string{
+		"Content-Type", "Content-Encoding", "content-length", "Transfer-Encoding", "Content-Language", "Content-Location",
+		"Content-Range", "Content-Disposition", "Content-MD5", "ETag", "Last-Modified", "Accept-Ranges", "Trailer",
+	}
+	answer, _, _ := exchange(t, httpServer(t, func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range content {
+			w.Header()[name] = []string{"1"} // as it is written
+		}
+		w.Header().Set("Vary", "Accept-Encoding")
+		w.Header().Set("Content-Security-Policy", "default-src 'self'")
+		handler(w, r)
+	}), goodRequest+"\r\n")
+	require.Equal(t, 101, answer.StatusCode)
+	require.NoError(t, (<-results).err)
+	require.Equal(t, []string{"en"}, answer.Header["Content-Language"], "that of the options")
+	for _, name := range content {
+		if name != "Content-Language" {
+			require.Empty(t, answer.Header.Values(name), name)
+		}
+	}
+	require.Empty(t, answer.TransferEncoding)
+	require.Equal(t, "Accept-Encoding", answer.Header.Get("Vary"))
+	require.NotEmpty(t, answer.Header.Get("Content-Security-Policy"))
+}
+
+// A buffering writer gives away what it has not sent, as servers other than net/http do.
+type buffering struct {
+	http.ResponseWriter
+	conn net.Conn
+	out  *bufio.Writer
+}
+
+func (b buffering) Write(p []byte) (int, error) { return b.out.Write(p) }
+func (b buffering) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return b.conn, bufio.NewReadWriter(bufio.NewReader(b.conn), b.out), nil
+}
+
+func TestHandlerThatHasWrittenBeforeIs500(t *testing.T) {
+	t.Parallel()
+	s, err := NewServer(ServerOptions{})
+	require.NoError(t, err)
+	conn := &witness{}
+	w := buffering{httptest.NewRecorder(), conn, bufio.NewWriter(conn)}
+	_, err = io.WriteString(w, "hello")
+	require.NoError(t, err)
+	stream, err := s.Accept(w, newRequest(t), nil, nil)
+	require.Nil(t, stream)
+	var refusal *Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, 500, refusal.StatusCode)
+	require.ErrorContains(t, err, "the handler has written to the ResponseWriter before the upgrade (5 bytes")
+	require.True(t, conn.closed)
+	answer, err := http.ReadResponse(bufio.NewReader(&conn.written), nil)
+	require.NoError(t, err)
+	require.Equal(t, 500, answer.StatusCode)
+	require.True(t, answer.Close)
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, "Internal Server Error\n", string(body))
+	require.WithinRange(t, conn.writing, time.Now(), time.Now().Add(answerTimeout))
+}
+
+// A status recorder of a middleware that forgot Unwrap.
+type recorder struct{ http.ResponseWriter }
+
+func TestErrorNamesTheWriterWithoutAHijackerAndTheAnswerDoesNot(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		wrap func(http.Handler) http.Handler
+		typ  string
+	}{
+		"no Unwrap": {func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				var seen []int
+				h.ServeHTTP(unwrapper{recorder{w}, &seen}, r)
+			})
+		}, "handshake.recorder"},
+		"TimeoutHandler": {func(h http.Handler) http.Handler { return http.TimeoutHandler(h, patience, "") }, "*http.timeoutWriter"},
+		"a Hijacker of nothing": {func(h http.Handler) http.Handler {
+			return http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(staticallyHijackable{w}, r) }), patience, "")
+		}, "handshake.staticallyHijackable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			handler, results := acceptor(t, ServerOptions{}, nil)
+			answer, body, _ := exchange(t, httpServer(t, tc.wrap(handler).ServeHTTP), goodRequest+"\r\n")
+			require.Equal(t, 501, answer.StatusCode)
+			require.NotContains(t, body, tc.typ)
+			err := (<-results).err
+			require.ErrorContains(t, err, "ResponseWriter "+tc.typ+" ")
+			require.ErrorIs(t, err, errors.ErrUnsupported)
+		})
+	}
 }

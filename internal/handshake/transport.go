@@ -3,15 +3,18 @@ package handshake
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"sync"
 )
 
-// transport gives what makes the requests. Of an *http.Transport, the user's or the
-// default one, it is a copy for this Dial alone, because net/http's dials outlive
-// the request that they were made for: here they end with ctx, and what they opened
-// is known. Any other RoundTripper is used as it is.
+// transport returns what makes the requests. An *http.Transport, the user's or the
+// default one, is copied for this Dial alone, because net/http's dials outlive the
+// request that they were made for: here they end with ctx, and what they opened is
+// known. Any other RoundTripper is used unchanged.
 func (d *dialer) transport(ctx context.Context, given http.RoundTripper) http.RoundTripper {
 	rt := given
 	if rt == nil {
@@ -32,6 +35,10 @@ func (d *dialer) transport(ctx context.Context, given http.RoundTripper) http.Ro
 	if d.options.TLSConfig != nil {
 		t.TLSClientConfig = d.options.TLSConfig.Clone()
 	}
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{}
+	}
+	t.TLSClientConfig.NextProtos = withoutHTTP2(t.TLSClientConfig.NextProtos)
 	if t.MaxResponseHeaderBytes == 0 {
 		t.MaxResponseHeaderBytes = 64 << 10
 	}
@@ -41,7 +48,32 @@ func (d *dialer) transport(ctx context.Context, given http.RoundTripper) http.Ro
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
+	return d.newTransport(ctx, t)
+}
 
+// withoutHTTP2 returns the protocols to offer by ALPN: those that the user has named,
+// without HTTP/2, which has no upgrade, or else HTTP/1.1.
+func withoutHTTP2(offered []string) []string {
+	offered = slices.DeleteFunc(slices.Clone(offered), func(p string) bool { return p == "h2" })
+	if len(offered) == 0 {
+		return []string{"http/1.1"}
+	}
+	return offered
+}
+
+// A transport makes the requests of one Dial. It is an *http.Transport, and what that
+// does not do: tunnels for ws, ALPN, and the spelling of the header names.
+type transport struct {
+	http    *http.Transport
+	ctx     context.Context // the Dial's
+	proxy   func(*http.Request) (*url.URL, error)
+	dial    dialFunc
+	dialTLS dialFunc // the user's, or nil
+	refused func(*proxyAnswer)
+}
+
+// newTransport takes the place of t's proxy and dial functions.
+func (d *dialer) newTransport(ctx context.Context, t *http.Transport) *transport {
 	//lint:ignore SA1019 a user's transport may still set it
 	dial, old := t.DialContext, t.Dial
 	switch {
@@ -55,11 +87,114 @@ func (d *dialer) transport(ctx context.Context, given http.RoundTripper) http.Ro
 	if dialTLS == nil && oldTLS != nil {
 		dialTLS = func(_ context.Context, network, addr string) (net.Conn, error) { return oldTLS(network, addr) }
 	}
-	t.DialContext = d.sockets.watch(ctx, dial)
+	own := &transport{http: t, ctx: ctx, proxy: t.Proxy, dial: d.sockets.watch(ctx, dial), refused: d.refuse}
+	t.Proxy = proxyOf
+	t.DialContext = own.connect
 	if dialTLS != nil {
-		t.DialTLSContext = d.sockets.watch(ctx, dialTLS)
+		own.dialTLS = d.sockets.watch(ctx, dialTLS)
+		t.DialTLSContext = own.connectTLS
 	}
-	return t
+	return own
+}
+
+// A route is the way of one request, in the values of its context.
+type route struct {
+	proxy  *url.URL
+	tunnel bool // proxy is an HTTP proxy, and connect asks it for a tunnel
+}
+
+type routeKey struct{}
+
+func routeOf(ctx context.Context) route {
+	r, _ := ctx.Value(routeKey{}).(route)
+	return r
+}
+
+// proxyOf returns the proxy that is left to net/http: one of SOCKS. It would ask an
+// HTTP proxy for a tunnel only for https.
+func proxyOf(req *http.Request) (*url.URL, error) {
+	r := routeOf(req.Context())
+	if r.tunnel {
+		return nil, nil
+	}
+	return r.proxy, nil
+}
+
+// RoundTrip sends req as it is to look on the wire.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	var r route
+	if t.proxy != nil {
+		var err error
+		if r.proxy, err = t.proxy(req); err != nil {
+			return nil, err
+		}
+		r.tunnel = r.proxy != nil && (r.proxy.Scheme == "http" || r.proxy.Scheme == "https")
+	}
+	out := req.WithContext(context.WithValue(req.Context(), routeKey{}, r))
+	out.Header = wireHeader(req.Header)
+	// net/http drops NextProtos for what it takes for a WebSocket handshake. The space
+	// hides this one from it, and is not sent.
+	out.Header["Upgrade"] = []string{"websocket "}
+	return t.http.RoundTrip(out)
+}
+
+// connect opens a connection to addr, through a tunnel where the request's route has
+// one. On that net/http adds TLS as on any other.
+func (t *transport) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+	if r := routeOf(ctx); r.tunnel {
+		return t.tunnel(r.proxy, addr)
+	}
+	return t.dial(t.ctx, network, addr)
+}
+
+// connectTLS is for users with a TLS dialler, which net/http uses for connections
+// without a proxy only.
+func (t *transport) connectTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	if !routeOf(ctx).tunnel {
+		return t.usersTLS(network, addr)
+	}
+	conn, err := t.connect(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return t.addTLS(conn, addr, t.http.TLSClientConfig.Clone())
+}
+
+// usersTLS calls the user's TLS dialler. HTTP/2 is an error here: a request that is sent
+// on it may never be answered.
+func (t *transport) usersTLS(network, addr string) (net.Conn, error) {
+	conn, err := t.dialTLS(t.ctx, network, addr)
+	secure, ok := conn.(*tls.Conn)
+	if err != nil || !ok {
+		return conn, err
+	}
+	if err := secure.HandshakeContext(t.ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if secure.ConnectionState().NegotiatedProtocol == "h2" {
+		conn.Close()
+		return nil, errors.New(spokeHTTP2)
+	}
+	return conn, nil
+}
+
+// addTLS does the TLS handshake with the server at addr. It owns config.
+func (t *transport) addTLS(conn net.Conn, addr string, config *tls.Config) (net.Conn, error) {
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			conn.Close()
+			return nil, err
+		}
+		config.ServerName = host
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(t.ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 // sockets are the connections that one Dial has opened.

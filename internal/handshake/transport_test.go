@@ -100,17 +100,20 @@ func TestDialThroughAProxy(t *testing.T) {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
+		tunnels.Add(2) // before the hijack, until which proxy.Close waits
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
+			tunnels.Add(-2)
 			to.Close()
 			return
 		}
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
 		for _, pipe := range [][2]net.Conn{{c, to}, {to, c}} {
-			tunnels.Go(func() {
+			go func() {
+				defer tunnels.Done()
 				_, _ = io.Copy(pipe[0], pipe[1])
 				pipe[0].Close()
-			})
+			}()
 		}
 	}))
 	t.Cleanup(func() { proxy.Close(); tunnels.Wait() })
@@ -305,9 +308,11 @@ func TestDialEndsInTimeWhateverTheTransportTells(t *testing.T) {
 
 func TestDialNeverChangesTheTLSConfigItIsGiven(t *testing.T) {
 	t.Parallel()
-	given := &tls.Config{ServerName: "example.com"}
+	given := &tls.Config{ServerName: "example.com", NextProtos: []string{"h2", "http/1.1"}}
 	d := &dialer{options: &ClientOptions{TLSConfig: given}}
-	used := d.transport(t.Context(), nil).(*http.Transport).TLSClientConfig
+	used := d.transport(t.Context(), nil).(*transport).http.TLSClientConfig
 	require.NotSame(t, given, used)
 	require.Equal(t, "example.com", used.ServerName)
+	require.Equal(t, []string{"http/1.1"}, used.NextProtos)
+	require.Equal(t, []string{"h2", "http/1.1"}, given.NextProtos)
 }

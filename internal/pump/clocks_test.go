@@ -100,11 +100,11 @@ func TestKeepaliveEndsAPeerThatDoesNotAnswer(t *testing.T) {
 		peer.send(frame.Pong, "unasked")
 		require.Equal(t, pong(answer[:len(answer)-1]+"\x7f"), <-p.Events())
 		require.Equal(t, pong("unasked"), <-p.Events())
-		peer.expectClose(1011, "keepalive: no pong")
+		peer.expectClose(1011, "keepalive: no pong within Options.PongTimeout 5s (Options.PingInterval 10s)")
 		require.Equal(t, 15*time.Second, time.Since(began))
 		err := asFailed(t, requireEnd(t, p))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-		require.EqualError(t, err, "chanws: keepalive: no pong within 5s: i/o timeout")
+		require.EqualError(t, err, "chanws: keepalive: no pong within Options.PongTimeout 5s (Options.PingInterval 10s): i/o timeout")
 	})
 }
 
@@ -339,7 +339,7 @@ func TestCloseGivesThePeerCloseTimeoutToAnswer(t *testing.T) {
 		peer.expectClose(1000, "")
 		err := <-closing
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-		require.ErrorContains(t, err, "no answer to the close frame within 5s")
+		require.ErrorContains(t, err, "no answer to the close frame within CloseTimeout 5s")
 		require.Equal(t, 5*time.Second, time.Since(began))
 	})
 }
@@ -351,7 +351,7 @@ func TestSetCloseTimeoutIsForTheNextCloseFrame(t *testing.T) {
 		p.Shutdown(1001, "")
 		p.SetCloseTimeout(time.Second)
 		peer.expectClose(1001, "")
-		require.ErrorContains(t, asFailed(t, <-p.Events()), "within 1m0s")
+		require.ErrorContains(t, asFailed(t, <-p.Events()), "within CloseTimeout 1m0s")
 		require.Equal(t, time.Minute, time.Since(began))
 	})
 }

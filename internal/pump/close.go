@@ -3,19 +3,23 @@ package pump
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
+
+	"github.com/chanws/chanws/internal/frame"
 )
 
 // Close does the close handshake and waits for its end, at most until ctx ends.
 func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error {
-	if wrong := checkClose(code, reason); wrong != "" {
-		return fmt.Errorf("chanws: %w: %s", ErrInvalidMessage, wrong)
+	if wrong := frame.CheckClose(code, reason); wrong != nil {
+		return fmt.Errorf("chanws: %w: %w", ErrInvalidMessage, wrong)
+	}
+	if ctx == nil {
+		return ErrNilContext
 	}
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(over)
-		p.abort(fmt.Errorf("chanws: close: %w", context.Cause(ctx)))
+		p.abortLocally(fmt.Errorf("chanws: close handshake not finished when the context ended: %w", context.Cause(ctx)))
 	})
 	defer func() {
 		if !stop() {
@@ -24,7 +28,7 @@ func (p *Pump[E, M]) Close(ctx context.Context, code int, reason string) error {
 	}()
 	if !p.beginUserClose(func() { p.queueClose(code, reason) }) {
 		p.pumps.Wait()
-		return net.ErrClosed
+		return errAlreadyClosed
 	}
 	p.wait()
 	p.mu.Lock()
@@ -41,7 +45,7 @@ func (p *Pump[E, M]) CloseNow() error {
 	p.abort(errClosedNow)
 	if !first {
 		p.pumps.Wait()
-		return net.ErrClosed
+		return errAlreadyClosed
 	}
 	p.wait()
 	return nil
@@ -58,7 +62,25 @@ func (p *pump) Shutdown(code int, reason string) {
 
 // Abort ends the connection immediately and does not wait. The user's own Close is still
 // due.
-func (p *pump) Abort() { p.abort(errClosedNow) }
+func (p *pump) Abort() { p.abortLocally(errKilled) }
+
+// abortLocally is abort by this side's choice.
+func (p *pump) abortLocally(err error) {
+	p.mu.Lock()
+	p.beginLocally()
+	p.mu.Unlock()
+	p.abort(err)
+}
+
+// Abandon notes that nobody can reach the connection any more, so that nobody will close
+// it. A live connection goes on, and frees itself once it has ended. Abandon does not
+// block.
+func (p *pump) Abandon() {
+	p.mu.Lock()
+	p.abandoned = true
+	p.mu.Unlock()
+	p.wakeWriter()
+}
 
 // SetCloseTimeout changes how long the peer may take to answer the next close frame.
 func (p *pump) SetCloseTimeout(d time.Duration) {
@@ -76,6 +98,7 @@ func (p *pump) beginUserClose(queue func()) bool {
 		p.mu.Unlock()
 		return false
 	}
+	p.beginLocally()
 	queue()
 	close(p.userClosed)
 	if p.state < stateOver {
@@ -86,10 +109,15 @@ func (p *pump) beginUserClose(queue func()) bool {
 	return true
 }
 
-// wait waits for both pumps and leaves Send empty, so that a loop with messages in hand
-// finds room for them. Senders without end cannot hold it up.
+// wait waits for both pumps and leaves Send empty.
 func (p *Pump[E, M]) wait() {
 	p.pumps.Wait()
+	p.emptySend()
+}
+
+// emptySend empties Send after the end, so that a loop with messages in hand finds room
+// for them. Senders without end cannot hold it up.
+func (p *Pump[E, M]) emptySend() {
 	for range 4 * cap(p.send) {
 		select {
 		case _, ok := <-p.send:

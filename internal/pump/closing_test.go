@@ -252,7 +252,7 @@ func TestAContextThatEndsCutsTheSecondCloseToo(t *testing.T) {
 		peer.expectClose(1000, "")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		require.Equal(t, net.ErrClosed, p.Close(ctx, 1000, ""))
+		require.ErrorIs(t, p.Close(ctx, 1000, ""), net.ErrClosed)
 		require.ErrorIs(t, <-first, context.DeadlineExceeded)
 	})
 }

@@ -15,7 +15,7 @@ type control struct {
 // read pump waits.
 const maxControl = 4 << 10
 
-// closeFrame is the content of a close frame. Code 1005 is a frame without a body.
+// closeFrame is the content of a close frame. Codes 0 and 1005 are a frame without a body.
 type closeFrame struct {
 	code   int
 	reason string
@@ -63,6 +63,9 @@ func (p *pump) queueCloseFrame(code int, reason string) {
 // closeQueued notes that a close frame of ours is queued: no message is accepted after
 // it, and the peer's time to answer it begins. Called with mu held.
 func (p *pump) closeQueued() {
+	if p.closeFrame == nil {
+		p.beginLocally()
+	}
 	p.advance(stateClosing)
 	p.startCloseTimer(p.closeTimeout)
 }

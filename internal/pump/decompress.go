@@ -2,7 +2,6 @@ package pump
 
 import (
 	"errors"
-	"fmt"
 	"unicode/utf8"
 
 	"github.com/chanws/chanws/internal/deflate"
@@ -25,7 +24,7 @@ func (p *pump) readCompressed(opcode frame.Opcode, compressed []byte) error {
 	payload, err := p.compression.Decoder.Decode(compressed, p.opts.MaxMessageSize, newPayload)
 	switch {
 	case errors.Is(err, deflate.ErrTooLarge):
-		return p.tooLarge()
+		return p.inflatedTooLarge()
 	case err != nil:
 		return &frame.Error{Code: 1007, Reason: err.Error()}
 	case opcode == frame.Text && !utf8.Valid(payload):
@@ -46,8 +45,4 @@ func (p *pump) deliverOwned(opcode frame.Opcode, payload []byte) error {
 		payload = own
 	}
 	return p.delivery.deliver(opcode, payload)
-}
-
-func (p *pump) tooLarge() error {
-	return &frame.Error{Code: 1009, Reason: fmt.Sprintf("message of more than %d bytes", p.opts.MaxMessageSize)}
 }

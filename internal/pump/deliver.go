@@ -51,7 +51,7 @@ func (p *Pump[E, M]) deliverFull(ev E) error {
 		}
 	case CloseSlow:
 		p.overflowed(ev)
-		return &violation{&frame.Error{Code: 1008, Reason: "consumer too slow"}, ErrOverflow}
+		return p.consumerTooSlow()
 	default:
 		p.mu.Lock()
 		p.pauseTimers()

@@ -73,19 +73,25 @@ func (p *pump) startWrite() (started time.Time) {
 		started = time.Now()
 	}
 	if p.opts.WriteTimeout > 0 {
-		p.conn.SetWriteDeadline(started.Add(p.opts.WriteTimeout))
+		p.stall.begin(started)
 	}
+	p.progress.calls.Add(1)
 	return started
 }
 
 func (p *pump) endWrite(started time.Time, n int, err error) error {
 	out := &p.out
+	if p.opts.WriteTimeout > 0 && p.stall.end() && err == nil {
+		p.conn.SetWriteDeadline(time.Time{}) // the peer took the last byte just then
+	}
 	out.counts.bytes += uint64(n)
-	p.counters.out.bytes.Store(out.counts.bytes) // keepalive sees progress by it
-	out.counts.calls++
+	p.counters.out.bytes.Store(out.counts.bytes)
 	if out.other && n > 0 {
+		p.progress.data.Store(out.counts.bytes)
 		p.noteActivity()
 	}
+	p.progress.calls.Add(1)
+	out.counts.calls++
 	if p.opts.Trace.Flushed != nil {
 		p.opts.Trace.Flushed(n, time.Since(started), err)
 	}
@@ -157,7 +163,7 @@ func (p *pump) writeFailed(f *writeFailure) {
 		p.mu.Unlock()
 		return
 	}
-	p.writeErr = p.delivery.failedError(networkError("write", f.err))
+	p.writeErr = p.delivery.failedError(p.writeError(f.err))
 	p.advance(stateClosing)
 	p.startDrain()
 	p.failRequests(p.writeErr)

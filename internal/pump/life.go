@@ -98,6 +98,21 @@ func (p *pump) abort(err error) {
 	p.announce()
 }
 
+// beginLocally notes that this side begins the end, unless it has begun already. Called
+// with mu held.
+func (p *pump) beginLocally() {
+	if p.state < stateEnded && p.writeErr == nil {
+		p.closedLocally = true
+	}
+}
+
+// ClosedLocally reports whether this side began the end of the connection.
+func (p *pump) ClosedLocally() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closedLocally
+}
+
 // finish ends the connection after the read pump has read its last byte, for the cause
 // given or for the one that was decided before.
 func (p *pump) finish(cause error) {
@@ -123,6 +138,7 @@ func (p *pump) finish(cause error) {
 		p.delivery.putTerminal()
 	}
 	close(p.readerDone)
+	p.wakeWriter() // see discard
 }
 
 // readEnded decides the end from what ended the reading, and queues the close frame that
@@ -161,6 +177,7 @@ func (p *pump) announce() {
 		p.mu.Lock()
 		p.advance(stateAnnounced)
 		err, afterEnd := p.err, p.afterEnd
+		p.afterEnd = nil // it may refer to the user's connection, which is to be collected
 		p.timers.stop()
 		if isClosed(p.writerDone) {
 			p.failRequests(err)

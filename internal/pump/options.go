@@ -33,8 +33,8 @@ const lingerTimeout = time.Second
 const tlsCloseTimeout = 100 * time.Millisecond
 
 // Options are the settings of a connection, checked and complete: sizes without a
-// limit are None, durations that are off are zero, and CloseTimeout is negative for
-// "for ever".
+// limit are None, durations that are off are zero. CloseTimeout is negative if there is no
+// limit, and PongTimeout if no pong is required.
 type Options struct {
 	EventBuffer, SendBuffer int
 	Overflow                Overflow

@@ -58,7 +58,7 @@ func TestCloseSlowEndsTheConnectionOfASlowConsumer(t *testing.T) {
 	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
 		peer.send(frame.Text, "1")
 		peer.send(frame.Text, "2")
-		peer.expectClose(1008, "consumer too slow")
+		peer.expectClose(1008, "consumer too slow: Options.EventBuffer 1 is full")
 		require.Equal(t, text("1"), <-p.Events())
 		err := asFailed(t, requireEnd(t, p))
 		require.ErrorIs(t, err, ErrOverflow)

@@ -27,10 +27,12 @@
 //	err         the terminal event, from stateEnded on
 //	writeErr    a write that failed; it is the end unless the peer's close frame comes first
 //	peerClosed  err is the peer's close frame
+//	closedLocally  this side began the end
 //	closeFrame  our close frame that overtakes messages, once it is queued
 //	closeSent   our close frame, or one that has been queued as a message, is written
 //	socket      who closes the socket; see [socketOwner]
 //	userClosed  closed by the user's own Close or CloseNow
+//	abandoned   nobody can reach the connection any more to close it
 //	readerDone  closed when the read pump has ended: the terminal event is put, the socket closed
 //	writerDone  closed when the write pump has written its last byte
 //	closing     closed when state leaves stateOpen, for those who wait for that
@@ -118,6 +120,9 @@ type pump struct {
 	in  input  // used by the read pump alone
 	out output // used by the write pump alone
 
+	stall    stallWatch
+	progress progress
+
 	// wake holds a token while control or requests has something for the write pump.
 	wake chan struct{}
 
@@ -127,15 +132,19 @@ type pump struct {
 	closing    chan struct{}
 	announcing sync.Once
 
-	mu           sync.Mutex // guards what follows
-	state        state
-	err          error
-	writeErr     error
-	peerClosed   bool
-	closeFrame   *closeFrame
-	closeSent    bool
-	socket       socketOwner
-	afterEnd     func() // see AfterEnd
+	mu         sync.Mutex // guards what follows
+	state      state
+	err        error
+	writeErr   error
+	peerClosed bool
+	closeFrame *closeFrame
+	closeSent  bool
+	socket     socketOwner
+	afterEnd   func() // see AfterEnd
+	// closedLocally reports that this side began the end, before anything else decided it.
+	closedLocally bool
+	// abandoned reports that nobody can reach the connection any more to close it.
+	abandoned    bool
 	closeTimeout time.Duration
 	control      control
 	requests     requests
@@ -199,6 +208,7 @@ func Start[E, M any](cfg Config[E, M]) *Pump[E, M] {
 	if cfg.Client {
 		p.out.keys = new(maskingKeys)
 	}
+	p.watchProgress()
 	p.startTimers()
 	p.pumps.Go(p.readLoop)
 	p.pumps.Go(p.writeLoop)

@@ -91,7 +91,7 @@ func (p *pump) admit(h frame.Header) error {
 		return nil
 	}
 	if h.Length > p.opts.MaxFrameSize {
-		return &frame.Error{Code: 1009, Reason: fmt.Sprintf("frame of %d bytes, more than %d", h.Length, p.opts.MaxFrameSize)}
+		return p.frameTooLarge(h.Length)
 	}
 	most := p.opts.MaxMessageSize
 	if h.RSV1 || p.in.message.compressed {
@@ -99,7 +99,7 @@ func (p *pump) admit(h frame.Header) error {
 	}
 	// Not a sum: it could overflow.
 	if h.Length > most-int64(len(p.in.message.payload)) {
-		return p.tooLarge()
+		return p.messageTooLarge(h)
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (p *pump) readWhole(h frame.Header, payload []byte) error {
 func (p *pump) admitMessage() (skip bool, err error) {
 	p.in.counts.messages++
 	if p.opts.Rate > 0 && !p.in.tokens.take(p.opts.Rate, p.opts.Burst, time.Now()) {
-		return true, &frame.Error{Code: 1008, Reason: fmt.Sprintf("more than %v messages a second", p.opts.Rate)}
+		return true, p.tooManyMessages()
 	}
 	if isClosed(p.userClosed) {
 		p.counters.droppedEvents.Add(1)

@@ -36,18 +36,18 @@ func TestABreachByThePeerEndsTheConnectionWithItsCode(t *testing.T) {
 		code   int
 		reason string
 	}{
-		"a large message": {part(true, frame.Binary, string(make([]byte, 1001))), 1009, "message of more than 1000 bytes"},
+		"a large message": {part(true, frame.Binary, string(make([]byte, 1001))), 1009, "message of 1001 bytes, more than Options.MaxMessageSize 1000"},
 		"a large message in fragments": {
 			part(false, frame.Binary, string(make([]byte, 400))) + part(false, frame.Continuation, string(make([]byte, 400))) +
-				part(true, frame.Continuation, string(make([]byte, 201))), 1009, "message of more than 1000 bytes"},
-		"a large frame":                 {part(false, frame.Binary, string(make([]byte, 501))), 1009, "frame of 501 bytes, more than 500"},
+				part(true, frame.Continuation, string(make([]byte, 201))), 1009, "message of 1001 bytes, more than Options.MaxMessageSize 1000"},
+		"a large frame":                 {part(false, frame.Binary, string(make([]byte, 501))), 1009, "frame of 501 bytes, more than Options.MaxFrameSize 500"},
 		"text":                          {part(true, frame.Text, "\xff"), 1007, errInvalidUTF8.Reason},
 		"text in a fragment":            {part(false, frame.Text, euro[:1]) + part(false, frame.Continuation, "x"), 1007, errInvalidUTF8.Reason},
 		"text that ends in a character": {part(false, frame.Text, euro[:1]) + part(true, frame.Continuation, euro[1:2]), 1007, errInvalidUTF8.Reason},
-		"too many messages":             {strings.Repeat(part(true, frame.Text, "m"), 4), 1008, "more than 1 messages a second"},
-		"too many binary messages":      {strings.Repeat(part(true, frame.Binary, "m"), 4), 1008, "more than 1 messages a second"},
+		"too many messages":             {strings.Repeat(part(true, frame.Text, "m"), 4), 1008, "more messages than Options.MessageRate 1 a second, burst 3"},
+		"too many binary messages":      {strings.Repeat(part(true, frame.Binary, "m"), 4), 1008, "more messages than Options.MessageRate 1 a second, burst 3"},
 		"too many messages in fragments": {
-			strings.Repeat(part(false, frame.Text, "m")+part(true, frame.Continuation, ""), 4), 1008, "more than 1 messages a second"},
+			strings.Repeat(part(false, frame.Text, "m")+part(true, frame.Continuation, ""), 4), 1008, "more messages than Options.MessageRate 1 a second, burst 3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := testOptions()
@@ -126,7 +126,7 @@ func TestARateIsKeptOverTime(t *testing.T) {
 		peer.send(frame.Text, "m")
 		require.Equal(t, text("m"), <-p.Events())
 		peer.send(frame.Text, "one too many")
-		requireBreach(t, p, peer, 1008, "more than 1 messages a second")
+		requireBreach(t, p, peer, 1008, "more messages than Options.MessageRate 1 a second, burst 1")
 	})
 }
 
@@ -221,7 +221,7 @@ func TestCompressedFragmentsBecomeOneMessage(t *testing.T) {
 			_, err := peer.conn.Write(sent)
 			require.NoError(t, err)
 		}
-		requireBreach(t, p, peer, 1008, "more than 1 messages a second")
+		requireBreach(t, p, peer, 1008, "more messages than Options.MessageRate 1 a second, burst 2")
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/chanws/chanws/internal/frame"
 )
@@ -87,39 +86,23 @@ func (w *writeRequest) finish(err error) {
 	}
 }
 
-// check returns why a message cannot be sent, or nil.
+// check returns an error that says why a message cannot be sent, or nil.
 func (m *Outgoing) check() error {
-	reason := m.Invalid
-	if reason == "" {
-		switch m.Opcode {
-		case frame.Ping, frame.Pong:
-			if len(m.Payload) > frame.MaxControlPayload {
-				reason = fmt.Sprintf("%v of %d bytes, more than %d", m.Opcode, len(m.Payload), frame.MaxControlPayload)
-			}
-		case frame.Close:
-			reason = checkClose(m.Code, m.Reason)
-		case frame.Text:
-			if !utf8.Valid(m.Payload) {
-				reason = "text is not valid UTF-8"
-			}
-		}
+	var wrong error
+	switch {
+	case m.Invalid != "":
+		wrong = errors.New(m.Invalid)
+	case m.Opcode == frame.Ping, m.Opcode == frame.Pong:
+		wrong = frame.CheckControl(m.Opcode, len(m.Payload))
+	case m.Opcode == frame.Close:
+		wrong = frame.CheckClose(m.Code, m.Reason)
+	case m.Opcode == frame.Text:
+		wrong = frame.CheckText(m.Payload)
 	}
-	if reason == "" {
+	if wrong == nil {
 		return nil
 	}
-	return fmt.Errorf("chanws: %w: %s", ErrInvalidMessage, reason)
-}
-
-func checkClose(code int, reason string) string {
-	switch {
-	case !frame.ValidCode(code):
-		return fmt.Sprintf("close code %d must not be sent", code)
-	case len(reason) > frame.MaxControlPayload-2:
-		return fmt.Sprintf("close reason of %d bytes, more than %d", len(reason), frame.MaxControlPayload-2)
-	case !utf8.ValidString(reason):
-		return "close reason is not valid UTF-8"
-	}
-	return ""
+	return fmt.Errorf("chanws: %w: %w", ErrInvalidMessage, wrong)
 }
 
 // Write sends one message. It returns when the operating system has it, when ctx
@@ -140,6 +123,9 @@ func (p *pump) Flush(ctx context.Context) error {
 
 // request queues a request and waits for its result.
 func (p *pump) request(ctx context.Context, m Outgoing) error {
+	if ctx == nil {
+		return ErrNilContext
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package pump
 
 import (
 	"errors"
-	"net"
 
 	"github.com/chanws/chanws/internal/frame"
 )
@@ -102,23 +101,35 @@ func (p *Pump[E, M]) writeSent(m M, ok bool) error {
 }
 
 // discard receives what is sent after the end, so that no sender hangs, until the
-// connection is over and the user has closed it.
+// connection is over and the user has closed it or cannot reach it any more.
 func (p *Pump[E, M]) discard() {
 	send := p.send
-	for _, until := range []<-chan struct{}{p.userClosed, p.readerDone} {
-		for done := false; !done; {
-			select {
-			case m, ok := <-send:
-				if !ok {
-					send = nil
-					continue
-				}
-				p.drop(m, net.ErrClosed)
-			case <-until:
-				done = true
+	for !p.released() {
+		select {
+		case m, ok := <-send:
+			if !ok {
+				send = nil
+				continue
 			}
+			p.drop(m, errTooLate)
+		case <-p.wake:
 		}
 	}
+	p.emptySend()
+}
+
+// released reports whether the write pump may end. Whatever makes it true is followed by
+// wakeWriter.
+func (p *pump) released() bool {
+	if !isClosed(p.readerDone) {
+		return false
+	}
+	if isClosed(p.userClosed) {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.abandoned
 }
 
 // drop counts and reports a message that is not written.

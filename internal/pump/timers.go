@@ -2,7 +2,6 @@ package pump
 
 import (
 	"encoding/binary"
-	"os"
 	"time"
 
 	"github.com/chanws/chanws/internal/frame"
@@ -25,6 +24,7 @@ type timers struct {
 	pingQueued             [4]time.Duration // after started, of the last pings
 	sentAtPing             uint64           // bytes, when patience was last begun
 	receivedAtPing         uint64
+	writing                witness // of what the peer takes while an answer is due
 }
 
 // patience is a countdown that runs only while the read pump reads.
@@ -34,9 +34,10 @@ type patience struct {
 	running bool
 	left    time.Duration
 	since   time.Time
+	step    time.Duration // between looks; 0 none
 }
 
-// begin starts the countdown, which calls elapsed at its end.
+// begin starts the countdown, which calls elapsed at its end, and at every step.
 func (t *patience) begin(d time.Duration, paused bool, elapsed func()) {
 	if t.timer == nil {
 		t.timer = time.AfterFunc(time.Hour, elapsed)
@@ -51,7 +52,11 @@ func (t *patience) begin(d time.Duration, paused bool, elapsed func()) {
 func (t *patience) resume() {
 	if t.armed && !t.running {
 		t.running, t.since = true, time.Now()
-		t.timer.Reset(t.left)
+		next := t.left
+		if t.step > 0 {
+			next = min(next, t.step)
+		}
+		t.timer.Reset(next)
 	}
 }
 
@@ -73,6 +78,12 @@ func (t *patience) stop() {
 // expired tells whether the countdown is over, for a timer that has fired.
 func (t *patience) expired() bool {
 	return t.armed && t.running && time.Since(t.since) >= t.left
+}
+
+// proceed goes on to the next step.
+func (t *patience) proceed() {
+	t.pause()
+	t.resume()
 }
 
 func (c *timers) stop() {
@@ -120,8 +131,9 @@ func (p *pump) startCloseTimer(d time.Duration) {
 	if d < 0 || p.timers.close != nil || p.state >= stateAnnounced {
 		return
 	}
+	unanswered := p.unansweredClose(d)
 	p.timers.close = time.AfterFunc(d, func() {
-		p.abort(timeoutError("no answer to the close frame", d, os.ErrDeadlineExceeded))
+		p.abort(unanswered)
 	})
 }
 
@@ -193,9 +205,14 @@ func (p *pump) keepaliveSent() {
 	}
 }
 
-// awaitPong begins patience for a ping. Called with mu held.
+// awaitPong begins patience for a ping, unless no answer is required. Called with mu held.
 func (p *pump) awaitPong() {
+	if p.opts.PongTimeout < 0 {
+		return
+	}
 	c := &p.timers
+	c.writing.took(p.look())
+	c.pong.step = max(p.opts.PongTimeout/looksPerTimeout, 1)
 	c.sentAtPing, c.receivedAtPing = p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 	c.pong.begin(p.opts.PongTimeout, c.paused > 0, p.pongOverdue)
 }
@@ -250,24 +267,29 @@ func (p *pump) keepalivePong(payload []byte) bool {
 	return true
 }
 
-// pongOverdue ends a connection whose peer does not answer. One that cannot answer yet
-// is alive: it still takes bytes before our ping has gone out, or is in the middle of a
-// frame that goes on coming.
+// pongOverdue ends a connection whose peer does not answer in time. It is called several
+// times before, to begin anew for a peer that is alive but cannot answer yet: it is in the
+// middle of a frame that continues to arrive, or takes bytes, which may be those before
+// our ping.
 func (p *pump) pongOverdue() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := &p.timers
-	if !c.pong.expired() || p.state >= stateAnnounced {
+	if !c.pong.running || p.state >= stateAnnounced {
 		return
 	}
 	sent, received := p.counters.out.bytes.Load(), p.counters.in.bytes.Load()
 	unsent := p.control.keepaliveUnsent && c.pingNumber == c.pongNumber+1 // the first to be answered
-	if p.frameInParts.Load() && received != c.receivedAtPing || unsent && sent != c.sentAtPing {
+	if p.frameInParts.Load() && received != c.receivedAtPing || unsent && sent != c.sentAtPing || c.writing.took(p.look()) {
 		p.awaitPong()
 		return
 	}
+	if !c.pong.expired() {
+		c.pong.proceed()
+		return
+	}
 	c.pong.stop()
-	p.fail(1011, "keepalive: no pong", timeoutError("keepalive: no pong", p.opts.PongTimeout, os.ErrDeadlineExceeded))
+	p.fail(1011, p.noPong(), p.noPongError())
 	p.wakeWriter()
 }
 

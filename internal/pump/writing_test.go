@@ -18,13 +18,13 @@ import (
 func TestInvalidMessagesAreRefusedAndTheConnectionStaysOpen(t *testing.T) {
 	long := strings.Repeat("x", 126)
 	for want, m := range map[string]any{
-		"no message":                               struct{}{},
-		"ping of 126 bytes, more than 125":         ping(long),
-		"pong of 126 bytes, more than 125":         pong(long),
-		"text is not valid UTF-8":                  text("\xff"),
-		"close code 1006 must not be sent":         closed{1006, ""},
-		"close reason of 124 bytes, more than 123": closed{1000, long[:124]},
-		"close reason is not valid UTF-8":          closed{1000, "\xff"},
+		"no message":                                  struct{}{},
+		"ping of 126 bytes: want at most 125":         ping(long),
+		"pong of 126 bytes: want at most 125":         pong(long),
+		"text is not valid UTF-8":                     text("\xff"),
+		"close code 1006 must not be sent":            closed{1006, ""},
+		"close reason of 124 bytes: want at most 123": closed{1000, long[:124]},
+		"close reason is not valid UTF-8":             closed{1000, "\xff"},
 	} {
 		var dropped error
 		opts := testOptions()

@@ -1,0 +1,12 @@
+package fromcoder
+
+const key = "secret"
+
+type query struct{ Symbol string }
+
+type price struct{ Euro float64 }
+
+// handled takes what the read loops of the page hand over.
+var handled = make(chan string, 64)
+
+func handle(data []byte) { handled <- string(data) }
