@@ -31,7 +31,7 @@ func (p *pump) readPart(h frame.Header) error {
 	}
 	key := h.Key
 	p.frameInParts.Store(true)
-	defer p.frameEnded()
+	defer p.frameComplete()
 	for left := h.Length; left > 0; {
 		if n := min(int64(in.end-in.start), left); n > 0 {
 			m.reserve(left, int(n))

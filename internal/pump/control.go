@@ -7,8 +7,6 @@ import "github.com/chanws/chanws/internal/frame"
 type control struct {
 	frames       []byte // encoded pings and pongs, at most maxControl bytes
 	pings, pongs uint64 // how many frames holds
-	// keepaliveUnsent reports that the library's last ping is not written yet.
-	keepaliveUnsent bool
 }
 
 // maxControl bounds the encoded pings and pongs that wait, in bytes. At the bound the

@@ -10,16 +10,16 @@ import (
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// writeFailure is a write that failed. boundary tells that what did go out ends with
-// a whole frame.
+// writeFailure is a write that failed. wholeFrames reports that the bytes that were
+// written end with a whole frame.
 type writeFailure struct {
-	err      error
-	boundary bool
+	err         error
+	wholeFrames bool
 }
 
 func (f *writeFailure) Error() string { return f.err.Error() }
 
-// flush hands the batch to the operating system.
+// flush writes the batch.
 func (p *pump) flush() error {
 	out := &p.out
 	if len(out.batch) == 0 {
@@ -37,8 +37,7 @@ func (p *pump) flush() error {
 	return nil
 }
 
-// writeVectored hands the batch and a payload behind it to the operating system,
-// uncopied.
+// writeVectored writes the batch and, uncopied, a payload that follows it.
 func (p *pump) writeVectored(payload []byte) error {
 	piece := payload[:min(len(payload), writePiece)]
 	both := net.Buffers{p.out.batch, piece}
@@ -51,8 +50,7 @@ func (p *pump) writeVectored(payload []byte) error {
 	return p.writeDirect(payload[len(piece):])
 }
 
-// writeDirect hands the rest of a payload to the operating system, uncopied. The
-// batch is empty.
+// writeDirect writes the rest of a payload uncopied. The batch is empty.
 func (p *pump) writeDirect(payload []byte) error {
 	for len(payload) > 0 {
 		piece := payload[:min(len(payload), writePiece)]
@@ -68,6 +66,7 @@ func (p *pump) writeDirect(payload []byte) error {
 	return nil
 }
 
+// startWrite is called before each call that writes.
 func (p *pump) startWrite() (started time.Time) {
 	if p.opts.WriteTimeout > 0 || p.opts.Trace.Flushed != nil {
 		started = time.Now()
@@ -79,6 +78,7 @@ func (p *pump) startWrite() (started time.Time) {
 	return started
 }
 
+// endWrite is called after each call that writes.
 func (p *pump) endWrite(started time.Time, n int, err error) error {
 	out := &p.out
 	if p.opts.WriteTimeout > 0 && p.stall.end() && err == nil {
@@ -101,7 +101,7 @@ func (p *pump) endWrite(started time.Time, n int, err error) error {
 	return nil
 }
 
-// endsFrame tells whether the first n bytes of a batch end with a whole frame, where
+// endsFrame reports whether the first n bytes of a batch end with a whole frame, where
 // the first head bytes of it belong to a frame begun before.
 func endsFrame(batch []byte, head, n int) bool {
 	at := int64(head)
@@ -115,13 +115,13 @@ func endsFrame(batch []byte, head, n int) bool {
 	return at == int64(n)
 }
 
-// flushed notes that the whole batch is with the operating system.
+// flushed notes that the whole batch is written.
 func (p *pump) flushed() {
 	out := &p.out
 	if out.keepalive || len(out.unflushed) > 0 {
 		p.mu.Lock()
 		if out.keepalive {
-			p.keepaliveSent()
+			p.pingWritten()
 		}
 		for i, e := range out.unflushed {
 			e.finish(nil)
@@ -139,7 +139,7 @@ func (p *pump) flushed() {
 	p.counters.out.publish(&out.counts)
 }
 
-// getBatch makes sure that there is a batch to gather in.
+// getBatch takes a buffer for the batch from the pool, if there is none.
 func (p *pump) getBatch() {
 	if p.out.buf == nil {
 		p.out.buf = buffers.Get().(*[bufferSize]byte)
@@ -147,7 +147,7 @@ func (p *pump) getBatch() {
 	}
 }
 
-// putBatch gives the empty batch's buffer back before the pump waits.
+// putBatch puts the buffer of the empty batch back before the pump waits.
 func (p *pump) putBatch() {
 	if p.out.buf != nil {
 		buffers.Put(p.out.buf)
@@ -155,8 +155,8 @@ func (p *pump) putBatch() {
 	}
 }
 
-// writeFailed does what remains after a write that failed. That does not decide the
-// end: the peer's last messages and its close frame are still read for a while.
+// writeFailed ends the writing after a write that failed. The connection does not end yet:
+// the peer's last messages and its close frame are still read for up to CloseTimeout.
 func (p *pump) writeFailed(f *writeFailure) {
 	p.mu.Lock()
 	if p.state >= stateEnded {
@@ -167,19 +167,19 @@ func (p *pump) writeFailed(f *writeFailure) {
 	p.advance(stateClosing)
 	p.startDrain()
 	p.failRequests(p.writeErr)
-	patient := p.boundedCloseTimeout()
+	limit := p.boundedCloseTimeout()
 	p.mu.Unlock()
 	p.dropGathered()
-	if _, encrypted := p.conn.(*tls.Conn); encrypted || !f.boundary || !errors.Is(f.err, os.ErrDeadlineExceeded) {
+	if _, encrypted := p.conn.(*tls.Conn); encrypted || !f.wholeFrames || !errors.Is(f.err, os.ErrDeadlineExceeded) {
 		return // nothing can follow
 	}
-	// The peer did not read in time, but the stream is whole: it may still learn why
-	// this ends.
+	// The peer did not read in time, but it can still decode what follows: tell it why the
+	// connection ends.
 	p.getBatch()
 	p.out.batch = p.encode(p.out.batch[:0],
 		frame.Header{Fin: true, Opcode: frame.Close, Length: 2 + int64(len(writeTimedOut))},
 		frame.AppendClose(nil, 1011, writeTimedOut))
-	p.conn.SetWriteDeadline(time.Now().Add(patient))
+	p.conn.SetWriteDeadline(time.Now().Add(limit))
 	n, err := p.conn.Write(p.out.batch)
 	p.out.counts.add(&counts{bytes: uint64(n), calls: 1})
 	if err == nil {
