@@ -5,26 +5,25 @@ import (
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// Compression is what the handshake has agreed on, RFC 7692. The pumps own both ends:
-// the write pump the encoder, the read pump the decoder.
+// Compression is what the handshake has negotiated, RFC 7692. The write pump owns the
+// encoder, the read pump the decoder.
 type Compression struct {
 	Encoder *deflate.Encoder
 	Decoder *deflate.Decoder
-	// Threshold is the size from which a message is worth it, in bytes.
+	// Threshold is the smallest size of a message to compress, in bytes.
 	Threshold int
 }
 
-// maxInBatch is the size up to which a message is compressed into the batch itself,
-// so that many small ones still go out with one call.
+// maxInBatch is the largest message that is compressed into the batch itself, so that many
+// small messages are still written with one call.
 const maxInBatch = bufferSize / 2
 
-// compresses tells whether a message is to be compressed. An empty one could only
-// grow.
+// compresses reports whether to compress a message. An empty one could only grow.
 func (p *pump) compresses(m *Outgoing) bool {
 	return p.compression != nil && !m.Opcode.Control() && len(m.Payload) >= max(p.compression.Threshold, 1)
 }
 
-// writeCompressed gathers a message compressed. When that would not make it smaller,
+// writeCompressed gathers a message compressed. If compression does not make it smaller,
 // done is false, and neither the batch nor the encoder's window has changed.
 func (p *pump) writeCompressed(m *Outgoing, w *writeRequest) (done bool, err error) {
 	if p.controlPending() {
@@ -56,8 +55,8 @@ func (p *pump) writeCompressed(m *Outgoing, w *writeRequest) (done bool, err err
 	return true, p.writeFragments(m.Opcode, compressed, true, nil)
 }
 
-// borrow copies the payload of a request that may be taken back at any time, a piece at
-// a time: nobody else must wait for mu long.
+// borrow copies the payload of a request that may be withdrawn at any time. It copies
+// piece by piece, so that nobody waits for mu for long.
 func (p *pump) borrow(b []byte, w *writeRequest) {
 	for done := 0; done < len(b); {
 		p.mu.Lock()
@@ -66,8 +65,8 @@ func (p *pump) borrow(b []byte, w *writeRequest) {
 	}
 }
 
-// compressIntoBatch gathers a message as one frame, its payload compressed where it is
-// to be written. Masking follows in place.
+// compressIntoBatch gathers a message as one frame. The payload is compressed into the
+// batch and masked in place.
 func (p *pump) compressIntoBatch(opcode frame.Opcode, source []byte) (done bool, err error) {
 	out := &p.out
 	h := frame.Header{Fin: true, RSV1: true, Opcode: opcode, Length: int64(len(source)), Masked: p.client}
@@ -89,7 +88,7 @@ func (p *pump) compressIntoBatch(opcode frame.Opcode, source []byte) (done bool,
 		h.Key = out.keys.next()
 	}
 	out.batch = h.Append(out.batch)
-	out.batch = append(out.batch, payload...) // where it is, but for a header that got shorter
+	out.batch = append(out.batch, payload...) // in place, unless the header got shorter
 	if p.client {
 		frame.Mask(out.batch[len(out.batch)-len(payload):], h.Key)
 	}

@@ -13,17 +13,17 @@ import (
 )
 
 var (
-	// ErrInvalidMessage is matched by the error for a message that cannot be sent.
+	// ErrInvalidMessage matches the errors of messages that cannot be sent.
 	ErrInvalidMessage = errors.New("invalid message")
-	// ErrOverflow is matched by the error for an event that found the channel full.
+	// ErrOverflow matches the errors of events that found the channel full.
 	ErrOverflow = errors.New("event channel full")
 )
 
 // ErrNilContext is returned instead of a panic for a nil context.
 var ErrNilContext = errors.New("chanws: nil context: want context.Background() or another")
 
-// A ClosedError is a text that says what was closed, and by whom. It matches
-// net.ErrClosed, whose own text says neither.
+// A ClosedError says what was closed, and by whom. It matches net.ErrClosed, whose own text
+// says neither.
 type ClosedError string
 
 func (e ClosedError) Error() string { return string(e) }
@@ -34,7 +34,7 @@ func (e ClosedError) Unwrap() error { return net.ErrClosed }
 const (
 	// errClosing is the error of a message that comes after our close frame.
 	errClosing ClosedError = "chanws: write after a close frame was sent"
-	// errTooLate is the error of a message on Send that nothing writes any more.
+	// errTooLate is the error of a message on Send that is not written any more.
 	errTooLate ClosedError = "chanws: message sent after the connection ended, or after its close frame"
 	// errClosedNow is the end of a connection by CloseNow.
 	errClosedNow ClosedError = "chanws: connection closed by CloseNow, without a close handshake"
@@ -44,7 +44,7 @@ const (
 	errAlreadyClosed ClosedError = "chanws: the connection has already been closed by an earlier Close or CloseNow"
 )
 
-// A violation is a breach that matches is besides the close code it deserves.
+// A violation is a protocol error that also matches another error.
 type violation struct {
 	breach *frame.Error
 	is     error
@@ -54,33 +54,33 @@ func (v *violation) Error() string { return v.breach.Error() }
 
 func (v *violation) Unwrap() []error { return []error{v.breach, v.is} }
 
-// A dropped connection: the peer is gone without a close frame. It matches
-// io.ErrUnexpectedEOF besides what it wraps.
-type dropped struct{ err error }
+// connectionLost says that the peer is gone without a close frame. It matches
+// io.ErrUnexpectedEOF and what it wraps.
+type connectionLost struct{ err error }
 
-func (d *dropped) Error() string {
-	if d.err == io.EOF || d.err == io.ErrUnexpectedEOF {
+func (e *connectionLost) Error() string {
+	if e.err == io.EOF || e.err == io.ErrUnexpectedEOF {
 		return "chanws: connection dropped by the peer without a close frame"
 	}
-	return "chanws: connection dropped: " + d.err.Error()
+	return "chanws: connection dropped: " + e.err.Error()
 }
 
-func (d *dropped) Unwrap() error { return d.err }
+func (e *connectionLost) Unwrap() error { return e.err }
 
-func (d *dropped) Is(target error) bool { return target == io.ErrUnexpectedEOF }
+func (e *connectionLost) Is(target error) bool { return target == io.ErrUnexpectedEOF }
 
-// goneErrors are what the system says when the peer, or the way to it, is gone.
-var goneErrors = []error{
+// lostErrors are the operating system's errors for a peer or a route that is gone.
+var lostErrors = []error{
 	io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe,
 	syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ETIMEDOUT,
 	syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.ENOTCONN,
 }
 
-// networkError gives an error of the stream as the user is to see it.
+// networkError returns an error of the stream in the form that users see.
 func networkError(operation string, err error) error {
-	for _, gone := range append(goneErrors, systemGoneErrors...) {
+	for _, gone := range append(lostErrors, systemLostErrors...) {
 		if errors.Is(err, gone) {
-			return &dropped{err}
+			return &connectionLost{err}
 		}
 	}
 	return fmt.Errorf("chanws: %s: %w", operation, err)
@@ -116,8 +116,8 @@ func (p *pump) noPongError() error {
 	return fmt.Errorf("chanws: %s: %w", p.noPong(), os.ErrDeadlineExceeded)
 }
 
-// The limits that a peer has exceeded. The reasons go out in the close frame as well:
-// they name the option, and have room in 123 bytes.
+// The following errors name a limit that the peer has exceeded. Their reasons are also sent
+// in the close frame, so they must fit into 123 bytes.
 
 // frameTooLarge returns the violation of a frame with size bytes of payload.
 func (p *pump) frameTooLarge(size int64) error {

@@ -11,4 +11,4 @@ import (
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
 // readNow is never called where rawConn gives nil.
-func (in *input) readNow(uintptr) bool { return true }
+func (in *reader) readNow(uintptr) bool { return true }

@@ -122,7 +122,7 @@ func TestSmallMessagesOfOneRead(t *testing.T) {
 
 // What is set aside for small messages is never more than what has come.
 func TestALoneMessageHasItsOwnAllocation(t *testing.T) {
-	in := input{start: 100, end: 100}
+	in := reader{start: 100, end: 100}
 	require.Equal(t, "alone", string(in.keep([]byte("alone"))))
 	require.Empty(t, in.slab)
 	in.end = 120

@@ -117,8 +117,8 @@ type pump struct {
 	cancel  context.CancelCauseFunc
 	started time.Time
 
-	in  input  // used by the read pump alone
-	out output // used by the write pump alone
+	in  reader // used by the read pump alone
+	out writer // used by the write pump alone
 
 	stall    stallWatch
 	progress progress

@@ -9,7 +9,7 @@ import (
 // output is the state of the write pump: the frames that it has gathered and not yet
 // given to the operating system. Nobody else uses it, but for the requests in hand,
 // which are failed at the end.
-type output struct {
+type writer struct {
 	buf   *[bufferSize]byte // nil while there is nothing to write
 	batch []byte            // of buf
 	// head is how many bytes at the start of batch belong to a frame begun before.
