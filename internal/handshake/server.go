@@ -336,7 +336,9 @@ func Refuse(w http.ResponseWriter, f Refusal) *Refusal {
 		message = http.StatusText(f.StatusCode)
 	}
 	h := w.Header()
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Transfer-Encoding", "Trailer", "Etag", "Last-Modified"} {
+	// Content-Encoding stays, as in http.Error: middleware that has set it compresses
+	// what is written here.
+	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Trailer", "Etag", "Last-Modified"} {
 		h.Del(name)
 	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")
