@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -82,26 +83,32 @@ const spokeHTTP2 = `the TLS handshake chose HTTP/2 ("h2" by ALPN), and a WebSock
 
 // advise says what err means and what to do, where its own text does not.
 func (d *dialer) advise(err error, alpn string) error {
+	peer, withTLS, withoutTLS := "the server", "dial wss://", "dial ws://"
+	var op *net.OpError
+	toProxy := errors.As(err, &op) && op.Op == proxyOp
+	if toProxy {
+		peer, withTLS, withoutTLS = "the proxy", "its URL needs https://", "its URL needs http://"
+	}
 	text := err.Error()
 	switch {
-	case alpn == "h2":
+	case alpn == "h2" && !toProxy:
 		return &plainError{spokeHTTP2, err}
 	case strings.Contains(text, `malformed HTTP response "\x00\x00`): // a SETTINGS frame
-		return &plainError{"the server speaks HTTP/2 alone at this port, and a WebSocket handshake needs HTTP/1.1", err}
+		return &plainError{peer + " speaks HTTP/2 alone at this port, and a WebSocket handshake needs HTTP/1.1", err}
 	case strings.Contains(text, `malformed HTTP response "\x15\x03`): // an alert
-		return &plainError{"the server speaks TLS at this port: dial wss://", err}
+		return &plainError{peer + " speaks TLS at this port: " + withTLS, err}
 	case strings.Contains(text, "malformed HTTP "):
-		return fmt.Errorf("the server does not speak HTTP at this port: %w", err)
+		return fmt.Errorf("%s does not speak HTTP at this port: %w", peer, err)
 	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(text, "first record does not look like a TLS handshake"):
-		return fmt.Errorf("%w: the server speaks no TLS at this port: dial ws://", err)
+		return fmt.Errorf("%w: %s speaks no TLS at this port: %s", err, peer, withoutTLS)
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return fmt.Errorf("%w: if it is to be trusted, add it or its issuer to %s.RootCAs", err, d.tlsConfig())
 	case strings.Contains(text, "tls: certificate required"), strings.Contains(text, "remote error: tls: bad certificate"):
-		return fmt.Errorf("%w: the server asks for a client certificate: set %s.Certificates", err, d.tlsConfig())
-	case strings.Contains(text, "tls: no application protocol"):
+		return fmt.Errorf("%w: %s asks for a client certificate: set %s.Certificates", err, peer, d.tlsConfig())
+	case strings.Contains(text, "tls: no application protocol") && !toProxy:
 		return fmt.Errorf("%w: the server insists on an ALPN protocol: name it in %s.NextProtos", err, d.tlsConfig())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("the server closed the connection without a complete HTTP response: %w", err)
+		return fmt.Errorf("%s closed the connection without a complete HTTP response: %w", peer, err)
 	}
 	return err
 }

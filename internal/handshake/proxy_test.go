@@ -217,26 +217,55 @@ func TestProxyThatIsNoneIsAnErrorOfTheNetwork(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	l.Close()
-	for text, proxy := range map[string]string{
-		"refused":           "http://" + l.Addr().String(),
-		"malformed HTTP":    "http://" + badServer(t, say("220 mail.example\r\n\r\n")).Addr().String(),
-		"EOF":               "http://" + badServer(t, func(c net.Conn, _ *http.Request) { c.Close() }).Addr().String(),
-		"before the":        "http://" + badServer(t, say("HTTP/1.1 200 OK\r\n\r\nearly")).Addr().String(),
-		"no host":           "http://",
-		"unsupported proto": "ftp://127.0.0.1:1",
+	garbage := "http://" + badServer(t, say("220 mail.example\r\n\r\n")).Addr().String()
+	closing := badServer(t, func(c net.Conn, _ *http.Request) { c.Close() }).Addr().String()
+	alert := badServer(t, say("\x15\x03\x01\x00\x02\x02\n")).Addr().String()
+	large := badServer(t, say("HTTP/1.1 200 OK\r\nX-Large: "+strings.Repeat("x", 65<<10)+"\r\n\r\n")).Addr().String()
+	for proxy, text := range map[string]string{
+		"http://" + l.Addr().String(): "refused",
+		garbage:                       "the proxy does not speak HTTP at this port: ",
+		"http://" + closing:           "the proxy closed the connection without a complete HTTP response: ",
+		"https://" + closing:          "the proxy closed the connection without a complete HTTP response: ",
+		"http://" + alert:             "the proxy speaks TLS at this port: its URL needs https://",
+		"https://" + plainText(t):     "the proxy speaks no TLS at this port: its URL needs http://",
+		"http://" + large:             "headers exceeded 65536 bytes",
+		"http://" + badServer(t, say("HTTP/1.1 200 OK\r\n\r\nearly")).Addr().String(): "before the",
+		"http://":             "no host",
+		"ftp://" + closing:    `scheme "ftp"; want http, https, socks5 or socks5h`,
+		"socks4://" + closing: `scheme "socks4"; want http`,
+		"//" + closing:        `scheme ""; want http`,
 	} {
 		u, err := url.Parse(proxy)
 		require.NoError(t, err)
-		if text == "unsupported proto" {
-			continue // net/http's affair
-		}
 		for _, scheme := range []string{"ws", "wss"} {
 			_, err = Dial(t.Context(), scheme+"://server.example/", ClientOptions{Timeout: atOnce,
 				HTTPClient: &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(u)}}})
 			require.ErrorContains(t, err, text)
+			require.NotRegexp(t, "the server (closed|speaks|does)", err.Error())
 			require.NotErrorAs(t, err, new(*ResponseError))
 		}
 	}
+}
+
+// plainText greets every connection, before it has received anything.
+func plainText(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.WriteString(c, "220 mail.example.com ESMTP\r\n")
+				_, _ = io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	return l.Addr().String()
 }
 
 func TestSilentProxyEndsWithTheHandshakesTime(t *testing.T) {
