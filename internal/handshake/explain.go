@@ -12,6 +12,8 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MovedError is the error of an attempt at another URL than Dial was given: that of a
@@ -46,6 +48,9 @@ func (d *dialer) explain(ctx context.Context, resp *http.Response, err error) er
 	switch {
 	case errors.As(err, &request):
 		err = request.Err
+		if strings.HasPrefix(err.Error(), "failed to parse Location header") {
+			err = errors.New("the redirect's Location cannot be parsed, and is not shown as it may hold a token")
+		}
 	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
 		err = fmt.Errorf("the server answered %d, not 101", resp.StatusCode)
 	}
@@ -119,6 +124,23 @@ func (d *dialer) tlsConfig() string {
 		return "HTTPClient.Transport.TLSClientConfig"
 	}
 	return "TLSConfig"
+}
+
+// Printable returns the beginning of text that a peer has sent as one line that a terminal
+// and a log may show.
+func Printable(text string) string {
+	const most = 200
+	line := strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == utf8.RuneError
+	}), " ")
+	if len(line) <= most {
+		return line
+	}
+	cut := most
+	for !utf8.RuneStart(line[cut]) {
+		cut--
+	}
+	return line[:cut] + "..."
 }
 
 // A plainError is an error in plain words instead of its own.

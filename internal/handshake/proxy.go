@@ -22,7 +22,7 @@ type ProxyError struct {
 }
 
 func (e *ProxyError) Error() string {
-	text := fmt.Sprintf("the proxy %s answered %s to CONNECT %s", e.Proxy, e.Status, e.Target)
+	text := fmt.Sprintf("the proxy %s answered %s to CONNECT %s", e.Proxy, Printable(e.Status), e.Target)
 	if e.StatusCode == http.StatusProxyAuthRequired {
 		text += "; put a user and password into the proxy's URL"
 	}

@@ -185,6 +185,7 @@ func TestAnswerOfAProxyIsAResponseError(t *testing.T) {
 			{"HTTP/1.0 502 Bad Gateway\r\n\r\n", 502, "", "answered 502"},
 			{"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 3000\r\n\r\n" + strings.Repeat("x", 3000), 503, strings.Repeat("x", 1024), "answered 503"},
 			{"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\nContent-Length: 0\r\n\r\n", 302, "", "answered 302"},
+			{"HTTP/1.1 504 \x1b[2J\rForged\x07" + strings.Repeat("x", 5000) + "\r\nContent-Length: 0\r\n\r\n", 504, "", "answered 504 [2J Forged xxx"},
 			{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 101, "", "answered 101"},
 		} {
 			t.Run(fmt.Sprintf("%s %d", scheme, tc.status), func(t *testing.T) {
@@ -206,6 +207,7 @@ func TestAnswerOfAProxyIsAResponseError(t *testing.T) {
 				require.Equal(t, p.Addr().String(), proxy.Proxy)
 				require.ErrorContains(t, err, "the proxy "+p.Addr().String())
 				require.ErrorContains(t, err, tc.text)
+				require.NotRegexp(t, `[[:cntrl:]]|x{201}`, err.Error())
 				p.gone(t)
 			})
 		}
