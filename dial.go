@@ -19,10 +19,12 @@ type DialOptions struct {
 
 	// Header is sent with the upgrade request. "Host" overrides the URL's host. What
 	// belongs to the handshake is refused: Connection, Upgrade, Sec-WebSocket-*,
-	// Content-Length, Transfer-Encoding, Trailer. A redirect to another host takes all
-	// of it along but Authorization and Cookie, as net/http does: a secret in a header
-	// of another name belongs into Authorize. The URL that redirects is not told as
-	// Referer.
+	// Content-Length, Transfer-Encoding, Trailer.
+	//
+	// After a redirect Header is sent again. As in net/http, Authorization and Cookie are
+	// left out if the host is neither the first one nor a subdomain of it; the port does
+	// not count. Set a secret in another header in Authorize instead. No Referer is sent
+	// when a redirect is followed.
 	Header http.Header
 	// Cookies are sent after those in Header, those of HTTPClient's Jar after them.
 	Cookies []*http.Cookie

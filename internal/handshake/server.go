@@ -136,7 +136,8 @@ func (s *Server) checkOrigin(r *http.Request) *Refusal {
 	}
 	refusal := &Refusal{StatusCode: http.StatusForbidden, Message: reason}
 	origin := r.Header.Get("Origin")
-	if p, invalid := newOriginPolicy([]string{origin}); invalid == nil && !p.any && len(r.Header.Values("Origin")) == 1 {
+	// A star is no browser's, and would admit others.
+	if _, invalid := newOriginPolicy([]string{origin}); invalid == nil && !strings.Contains(origin, "*") && len(r.Header.Values("Origin")) == 1 {
 		refusal.Err = fmt.Errorf("to admit it, add %s to UpgradeOptions.Origins", quote(origin))
 	}
 	return refusal

@@ -331,6 +331,8 @@ func TestErrorOfAnOriginSaysWhereToAdmitIt(t *testing.T) {
 		"null":                           `add "null" to UpgradeOptions.Origins`,
 		"https://evil.example/no-origin": "",
 		"*":                              "",
+		"https://*":                      "",
+		"*.example":                      "",
 	} {
 		handler, results := acceptor(t, ServerOptions{}, nil)
 		answer, body, _ := exchange(t, httpServer(t, handler), goodRequest+"Origin: "+origin+"\r\n\r\n")
