@@ -40,7 +40,7 @@ func (p *Pump[E, M]) flush() error {
 // writeVectored hands the batch and a payload behind it to the operating system,
 // uncopied.
 func (p *Pump[E, M]) writeVectored(payload []byte) error {
-	piece := payload[:min(len(payload), writePiece)]
+	piece := payload[:min(len(payload), writePiece-len(p.out.batch))]
 	both := net.Buffers{p.out.batch, piece}
 	started := p.startWrite()
 	n, err := both.WriteTo(p.tcp)
