@@ -207,7 +207,7 @@ func TestSmallMessagesOfAKindBeginToBeCompressed(t *testing.T) {
 		}},
 	}
 	for bits := MinWindowBits; bits <= MaxWindowBits; bits++ {
-		for level := MinLevel; level <= MaxLevel; level++ {
+		for _, level := range []int{1, 3, 6, 9} {
 			r := rand.New(rand.NewPCG(uint64(bits), uint64(level)))
 			e, d := NewEncoder(bits, true, level), NewDecoder(bits, true)
 			checking := &deflatetest.Reader{Window: 1 << bits}

@@ -10,8 +10,8 @@ import (
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// writeFailure is a write that failed. boundary tells that what did go out ends with
-// a whole frame.
+// writeFailure is a write that failed. boundary is whether the bytes that were written end
+// with a whole frame.
 type writeFailure struct {
 	err      error
 	boundary bool
@@ -101,7 +101,7 @@ func (p *Pump[E, M]) endWrite(started time.Time, n int, err error) error {
 	return nil
 }
 
-// endsFrame tells whether the first n bytes of a batch end with a whole frame, where
+// endsFrame reports whether the first n bytes of a batch end with a whole frame, where
 // the first head bytes of it belong to a frame begun before.
 func endsFrame(batch []byte, head, n int) bool {
 	at := int64(head)
@@ -147,7 +147,7 @@ func (p *Pump[E, M]) hold() {
 	}
 }
 
-// releaseBatch gives the empty batch's buffer back before the pump waits.
+// releaseBatch returns the empty batch's buffer to the pool before the pump waits.
 func (p *Pump[E, M]) releaseBatch() {
 	if p.out.buf != nil {
 		buffers.Put(p.out.buf)
