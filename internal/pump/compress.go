@@ -18,7 +18,7 @@ type Compression struct {
 // so that many small ones still go out with one call.
 const maxInBatch = bufferSize / 2
 
-// compresses tells whether a message is to be compressed. An empty one could only
+// compresses reports whether a message is to be compressed. An empty message could only
 // grow.
 func (p *Pump[E, M]) compresses(m *Outgoing) bool {
 	return p.compression != nil && !m.Opcode.Control() && len(m.Payload) >= max(p.compression.Threshold, 1)

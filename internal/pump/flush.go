@@ -10,8 +10,8 @@ import (
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// writeFailure is a write that failed. boundary tells that what did go out ends with
-// a whole frame.
+// writeFailure is a write that failed. boundary is whether the bytes that were written end
+// with a whole frame.
 type writeFailure struct {
 	err      error
 	boundary bool
@@ -40,7 +40,7 @@ func (p *Pump[E, M]) flush() error {
 // writeVectored hands the batch and a payload behind it to the operating system,
 // uncopied.
 func (p *Pump[E, M]) writeVectored(payload []byte) error {
-	piece := payload[:min(len(payload), writePiece)]
+	piece := payload[:min(len(payload), writePiece-len(p.out.batch))]
 	both := net.Buffers{p.out.batch, piece}
 	started := p.startWrite()
 	n, err := both.WriteTo(p.tcp)
@@ -101,7 +101,7 @@ func (p *Pump[E, M]) endWrite(started time.Time, n int, err error) error {
 	return nil
 }
 
-// endsFrame tells whether the first n bytes of a batch end with a whole frame, where
+// endsFrame reports whether the first n bytes of a batch end with a whole frame, where
 // the first head bytes of it belong to a frame begun before.
 func endsFrame(batch []byte, head, n int) bool {
 	at := int64(head)
@@ -147,7 +147,7 @@ func (p *Pump[E, M]) hold() {
 	}
 }
 
-// releaseBatch gives the empty batch's buffer back before the pump waits.
+// releaseBatch returns the empty batch's buffer to the pool before the pump waits.
 func (p *Pump[E, M]) releaseBatch() {
 	if p.out.buf != nil {
 		buffers.Put(p.out.buf)

@@ -47,7 +47,7 @@ func (in *input) hold() {
 	}
 }
 
-// release gives the buffer back, bytes and all.
+// release returns the buffer to the pool, and discards the bytes in it.
 func (in *input) release() {
 	if in.buf != nil {
 		buffers.Put(in.buf)
@@ -56,7 +56,7 @@ func (in *input) release() {
 	in.start, in.end = 0, 0
 }
 
-// pending gives the bytes that are not decoded yet.
+// pending returns the bytes that are not decoded yet.
 func (in *input) pending() []byte {
 	if in.buf == nil {
 		return nil
