@@ -7,8 +7,8 @@ import (
 )
 
 // Compression is the mode of permessage-deflate, RFC 7692: messages are compressed
-// one by one, if the peer can do that too. docs/compression.md tells when which mode
-// pays, and what it costs.
+// one by one, if the peer can do that too. docs/compression.md says which mode
+// pays when, and what it costs.
 //
 // The larger the window, the better the compression: this library asks for, and uses,
 // the largest that the peer allows, and honours every smaller one, of 256 bytes to 32
@@ -71,7 +71,7 @@ func (c *compression) policy() *handshake.DeflatePolicy {
 	return nil
 }
 
-// start gives both ends of what was agreed on, or nil.
+// start returns the encoder and the decoder for what was agreed on, or nil.
 func (c *compression) start(d *handshake.Deflate, client bool) *pump.Compression {
 	if d == nil {
 		return nil

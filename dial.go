@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/chanws/chanws/internal/handshake"
 )
@@ -22,10 +19,12 @@ type DialOptions struct {
 
 	// Header is sent with the upgrade request. "Host" overrides the URL's host. What
 	// belongs to the handshake is refused: Connection, Upgrade, Sec-WebSocket-*,
-	// Content-Length, Transfer-Encoding, Trailer. A redirect to another host takes all
-	// of it along but Authorization and Cookie, as net/http does: a secret in a header
-	// of another name belongs into Authorize. The URL that redirects is not told as
-	// Referer.
+	// Content-Length, Transfer-Encoding, Trailer.
+	//
+	// After a redirect Header is sent again. As in net/http, Authorization and Cookie are
+	// left out if the host is neither the first one nor a subdomain of it; the port does
+	// not count. Set a secret in another header in Authorize instead. No Referer is sent
+	// when a redirect is followed.
 	Header http.Header
 	// Cookies are sent after those in Header, those of HTTPClient's Jar after them.
 	Cookies []*http.Cookie
@@ -91,7 +90,7 @@ func (e *HandshakeError) Error() string {
 	if errors.As(e.Err, new(*handshake.ProxyError)) {
 		return prefix + e.Err.Error()
 	}
-	text := prefix + e.Status
+	text := prefix + handshake.Printable(e.Status)
 	if e.Status == "" {
 		text = fmt.Sprintf("%s%d", prefix, e.StatusCode)
 	}
@@ -100,7 +99,7 @@ func (e *HandshakeError) Error() string {
 		text += ": no WebSocket endpoint at this URL, want 101"
 	}
 	refused := e.StatusCode != http.StatusSwitchingProtocols
-	if body := excerpt(e.Body); refused && class != 3 && body != "" {
+	if body := handshake.Printable(string(e.Body)); refused && class != 3 && body != "" {
 		return text + ": " + body
 	}
 	if e.Err != nil && (!refused || class == 3) {
@@ -111,22 +110,6 @@ func (e *HandshakeError) Error() string {
 
 // Unwrap gives e.Err.
 func (e *HandshakeError) Unwrap() error { return e.Err }
-
-// excerpt gives the beginning of a body as one line of printable text.
-func excerpt(body []byte) string {
-	const most = 200
-	text := strings.Join(strings.FieldsFunc(string(body), func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == utf8.RuneError
-	}), " ")
-	if len(text) <= most {
-		return text
-	}
-	cut := most
-	for !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + "..."
-}
 
 // Dial opens a connection to a ws:// or wss:// URL; http and https stand for them.
 // ctx bounds the handshake only, RFC 6455 section 4.1: the connection keeps ctx's

@@ -203,6 +203,8 @@ func TestHandshakeErrorText(t *testing.T) {
 		"websocket handshake: 200 OK: no WebSocket endpoint at this URL, want 101":        {StatusCode: 200, Status: "200 OK", Err: cause},
 		"websocket handshake: 200 OK: no WebSocket endpoint at this URL, want 101: <p>hi": {StatusCode: 200, Status: "200 OK", Body: []byte("<p>hi\n")},
 		"websocket handshake: 204: no WebSocket endpoint at this URL, want 101":           {StatusCode: 204},
+		"websocket handshake: 403 [2J Forged":                                             {StatusCode: 403, Status: "403 \x1b[2J\rForged\x07\xff"},
+		"websocket handshake: 403 " + strings.Repeat("x", 196) + "...":                    {StatusCode: 403, Status: "403 " + strings.Repeat("x", 300)},
 		"websocket handshake: 302 Found: cause":                                           {StatusCode: 302, Status: "302 Found", Body: []byte("moved"), Err: cause},
 		"websocket handshake: 101: cause":                                                 {StatusCode: 101, Err: cause},
 		"websocket handshake: 500: " + rep("x", 200) + "...":                              {StatusCode: 500, Body: []byte(rep("x", 201))},

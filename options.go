@@ -87,16 +87,16 @@ type Options struct {
 	// together.
 	WriteTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer our close frame, counted
-	// from the moment it is queued. Default 5 s; negative: for ever.
+	// from the moment it is queued. Default 5 s; negative: without limit.
 	CloseTimeout time.Duration
 
 	// Compression is the mode of permessage-deflate, RFC 7692. Default disabled.
 	Compression Compression
 	// CompressionLevel is the effort, 1 (fastest) to 9 (smallest). Default 1.
 	CompressionLevel int
-	// CompressionThreshold is the size in bytes below which a message is sent as it
-	// is; one that would not get smaller always is. Default 512, or 128 where this
-	// side's context is taken over; -1: none.
+	// CompressionThreshold is the size of a message in bytes below which it is sent
+	// uncompressed, as is any message that compression would not shrink. Default 512, or
+	// 128 with context takeover on this side; -1 compresses messages of every size.
 	CompressionThreshold int
 
 	// ManualPong leaves the answer to a [Ping] event to the user.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -285,6 +286,17 @@ func TestKeepaliveEndsADeadConnection(t *testing.T) {
 func TestPrintableLeavesNoControlCharacters(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "größer\t\n\ufffd[2J\ufffd", printable("größer\t\n\x1b[2J\u202e"))
+
+	// stderr may be a terminal where stdout is none.
+	for _, notes := range []bool{false, true} {
+		var stderr bytes.Buffer
+		s := &screen{stdout: io.Discard, stderr: &stderr, notes: notes, verbose: true}
+		s.control("%s %s", "HTTP/1.1", "101 \x1b[2J")
+		s.failed(&chanws.HandshakeError{StatusCode: 403, Status: "403 \x1b[2J"})
+		s.failed(errors.New("\x1b[2J"))
+		require.NotContains(t, stderr.String(), "\x1b")
+		require.Contains(t, stderr.String(), "[2J")
+	}
 }
 
 func TestCtrlCClosesTheConnectionInGoodOrder(t *testing.T) {

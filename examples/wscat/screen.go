@@ -104,7 +104,7 @@ func (s *screen) binary(name string, b []byte) {
 
 // note prints something about the conversation that is not part of it.
 func (s *screen) note(format string, args ...any) {
-	text := strings.TrimSuffix(fmt.Sprintf(format, args...), "\n")
+	text := printable(strings.TrimSuffix(fmt.Sprintf(format, args...), "\n"))
 	if s.notes {
 		text = s.colour(faint, text)
 	}
@@ -164,7 +164,7 @@ func (s *screen) invite() {
 
 // failed prints an error, and what helps against it.
 func (s *screen) failed(err error) {
-	text := "wscat: " + strings.ReplaceAll(err.Error(), "chanws: ", "")
+	text := "wscat: " + printable(strings.ReplaceAll(err.Error(), "chanws: ", ""))
 	if s.notes {
 		text = s.colour(red, text)
 	}

@@ -48,12 +48,16 @@ const pieceSize = 1<<16 - 1
 // If the message would not get smaller, Encode returns dst unchanged and false, and the
 // message does not become part of the window: it must be sent uncompressed.
 func (e *Encoder) Encode(dst, message []byte) (compressed []byte, smaller bool) {
+	shrunk := func() bool { return len(compressed)-len(tail)-len(dst) < len(message) }
 	if len(message) < e.smallMessage() {
 		compressed = e.encodeSmall(dst, message)
+		if e.takeover && !shrunk() {
+			compressed = e.encodeUnlike(dst, message)
+		}
 	} else {
 		compressed = e.encodePieces(dst, message)
 	}
-	if len(compressed)-len(tail)-len(dst) >= len(message) || len(message) == 0 {
+	if !shrunk() || len(message) == 0 {
 		return dst, false
 	}
 	if e.takeover {
@@ -74,8 +78,27 @@ func (e *Encoder) smallMessage() int {
 // encodeSmall appends the compressed form of a small message to dst, with the tail.
 func (e *Encoder) encodeSmall(dst, message []byte) []byte {
 	out := buffer(dst)
-	must(flate.StatelessDeflate(&out, message, false, e.window.last(1<<e.bits-len(message))))
+	must(flate.StatelessDeflate(&out, message, false, e.dictionary(message)))
 	return out
+}
+
+// dictionary is the part of the window to which every byte of a small message may refer.
+func (e *Encoder) dictionary(message []byte) []byte {
+	return e.window.last(1<<e.bits - len(message))
+}
+
+// encodeUnlike appends the compressed form of a small message that encodeSmall does not
+// shrink to dst, with the tail. Such a message resembles nothing in the window, and unless
+// it shrinks it does not become part of it: the next ones of its kind would find nothing
+// there either. The level weighs frequent bytes, and takes twice the time of encodeSmall.
+func (e *Encoder) encodeUnlike(dst, message []byte) []byte {
+	const level = 7
+	w := levelWriter(level)
+	defer w.close()
+	w.out = dst
+	w.ResetDict(&w.out, e.dictionary(message))
+	w.write(message)
+	return w.out
 }
 
 // encodePieces appends the compressed form of a message to dst, with the tail. Each piece

@@ -5,8 +5,10 @@ import (
 	"compress/flate"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"testing"
 
+	"github.com/chanws/chanws/internal/deflate/deflatetest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -181,5 +183,54 @@ func TestAMessageCostsNoAllocations(t *testing.T) {
 			fewest = min(fewest, testing.AllocsPerRun(1, again))
 		}
 		require.Zero(t, fewest)
+	}
+}
+
+// What is not shrunk is not in the window: without an encoder that shrinks the first message
+// of a kind by itself, those after it would have nothing to refer to.
+func TestSmallMessagesOfAKindBeginToBeCompressed(t *testing.T) {
+	kinds := []struct {
+		name    string
+		message func(r *rand.Rand) []byte
+	}{
+		{"positions", func(r *rand.Rand) []byte {
+			return fmt.Appendf(nil, `{"vehicle":"%08x","lat":%.6f,"lon":%.6f,"speed":%d,"heading":%d,"fix":true}`,
+				r.Uint32(), r.Float64()*90, r.Float64()*180, r.IntN(200), r.IntN(360))
+		}},
+		{"chat", func(r *rand.Rand) []byte {
+			return fmt.Appendf(nil, `{"op":"msg","room":%d,"user":"u%x","text":"hi %x, how goes","ts":%d}`,
+				r.IntN(1e4), r.Uint32(), r.Uint32(), r.IntN(1e9))
+		}},
+		{"orders", func(r *rand.Rand) []byte {
+			return fmt.Appendf(nil, `{"id":%d,"price":%.2f,"qty":%d,"side":"buy","venue":"XLON","acct":"%x","time":"2024-05-%02d","kind":"limit"}`,
+				r.IntN(1e8), r.Float64()*1000, r.IntN(100), r.Uint32(), 1+r.IntN(28))
+		}},
+	}
+	for bits := MinWindowBits; bits <= MaxWindowBits; bits++ {
+		for _, level := range []int{1, 3, 6, 9} {
+			r := rand.New(rand.NewPCG(uint64(bits), uint64(level)))
+			e, d := NewEncoder(bits, true, level), NewDecoder(bits, true)
+			checking := &deflatetest.Reader{Window: 1 << bits}
+			for _, kind := range kinds { // each meets a window full of another
+				var sent, written int
+				for range 100 {
+					message := kind.message(r)
+					sent += len(message)
+					compressed, smaller := encode(e, message)
+					if !smaller {
+						written += len(message)
+						continue
+					}
+					written += len(compressed)
+					got, err := d.Decode(compressed, 1<<10, none)
+					require.NoError(t, err)
+					require.Equal(t, string(message), string(got))
+					checked, ok := checking.Message(string(compressed))
+					require.True(t, ok)
+					require.Equal(t, string(message), string(checked))
+				}
+				require.Less(t, float64(written), 0.75*float64(sent), "%s, %d bits, level %d", kind.name, bits, level)
+			}
+		}
 	}
 }

@@ -27,8 +27,13 @@ func (e *Encoder) getWriter() *writer {
 			return flate.NewWriterWindow(nil, 1<<e.bits)
 		})
 	}
-	return writerOf(&levelPools[e.level-MinLevel], func() (*flate.Writer, error) {
-		return flate.NewWriter(nil, e.level)
+	return levelWriter(e.level)
+}
+
+// levelWriter takes a writer from the pool of a level. Its window is the largest.
+func levelWriter(level int) *writer {
+	return writerOf(&levelPools[level-MinLevel], func() (*flate.Writer, error) {
+		return flate.NewWriter(nil, level)
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -268,16 +269,23 @@ func (d *dialer) request(given *http.Request) (*http.Request, error) {
 
 // authorize lets the user change the request.
 func (d *dialer) authorize(req *http.Request) error {
-	before := req.Header.Clone()
+	before, given := req.Header.Clone(), *req.URL
 	if err := d.options.Authorize(req.Context(), req); err != nil {
 		return err
 	}
 	if err := sameHandshake(before, req.Header); err != nil {
 		return err
 	}
-	if host := req.Header.Get("Host"); host != "" { // net/http would not send it
-		req.Host = host
-		req.Header.Del("Host")
+	for name, values := range req.Header { // net/http would drop "Host", and send "host" beside its own
+		if strings.EqualFold(name, "Host") && len(values) > 0 {
+			req.Host = values[0]
+			delete(req.Header, name)
+		}
+	}
+	// The http.Client has made a header of the URL's user before Authorize changed it.
+	if u := req.URL.User; u != nil && (given.User == nil || *u != *given.User) && slices.Equal(req.Header["Authorization"], before["Authorization"]) {
+		password, _ := u.Password()
+		req.SetBasicAuth(u.Username(), password)
 	}
 	switch req.URL.Scheme { // net/http knows no other names
 	case "ws":

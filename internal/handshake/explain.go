@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MovedError is the error of an attempt at another URL than Dial was given: that of a
@@ -45,6 +48,9 @@ func (d *dialer) explain(ctx context.Context, resp *http.Response, err error) er
 	switch {
 	case errors.As(err, &request):
 		err = request.Err
+		if strings.HasPrefix(err.Error(), "failed to parse Location header") {
+			err = errors.New("the redirect's Location cannot be parsed, and is not shown as it may hold a token")
+		}
 	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
 		err = fmt.Errorf("the server answered %d, not 101", resp.StatusCode)
 	}
@@ -82,26 +88,32 @@ const spokeHTTP2 = `the TLS handshake chose HTTP/2 ("h2" by ALPN), and a WebSock
 
 // advise says what err means and what to do, where its own text does not.
 func (d *dialer) advise(err error, alpn string) error {
+	peer, withTLS, withoutTLS := "the server", "dial wss://", "dial ws://"
+	var op *net.OpError
+	toProxy := errors.As(err, &op) && op.Op == proxyOp
+	if toProxy {
+		peer, withTLS, withoutTLS = "the proxy", "its URL needs https://", "its URL needs http://"
+	}
 	text := err.Error()
 	switch {
-	case alpn == "h2":
+	case alpn == "h2" && !toProxy:
 		return &plainError{spokeHTTP2, err}
 	case strings.Contains(text, `malformed HTTP response "\x00\x00`): // a SETTINGS frame
-		return &plainError{"the server speaks HTTP/2 alone at this port, and a WebSocket handshake needs HTTP/1.1", err}
+		return &plainError{peer + " speaks HTTP/2 alone at this port, and a WebSocket handshake needs HTTP/1.1", err}
 	case strings.Contains(text, `malformed HTTP response "\x15\x03`): // an alert
-		return &plainError{"the server speaks TLS at this port: dial wss://", err}
+		return &plainError{peer + " speaks TLS at this port: " + withTLS, err}
 	case strings.Contains(text, "malformed HTTP "):
-		return fmt.Errorf("the server does not speak HTTP at this port: %w", err)
+		return fmt.Errorf("%s does not speak HTTP at this port: %w", peer, err)
 	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(text, "first record does not look like a TLS handshake"):
-		return fmt.Errorf("%w: the server speaks no TLS at this port: dial ws://", err)
+		return fmt.Errorf("%w: %s speaks no TLS at this port: %s", err, peer, withoutTLS)
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return fmt.Errorf("%w: if it is to be trusted, add it or its issuer to %s.RootCAs", err, d.tlsConfig())
 	case strings.Contains(text, "tls: certificate required"), strings.Contains(text, "remote error: tls: bad certificate"):
-		return fmt.Errorf("%w: the server asks for a client certificate: set %s.Certificates", err, d.tlsConfig())
-	case strings.Contains(text, "tls: no application protocol"):
+		return fmt.Errorf("%w: %s asks for a client certificate: set %s.Certificates", err, peer, d.tlsConfig())
+	case strings.Contains(text, "tls: no application protocol") && !toProxy:
 		return fmt.Errorf("%w: the server insists on an ALPN protocol: name it in %s.NextProtos", err, d.tlsConfig())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("the server closed the connection without a complete HTTP response: %w", err)
+		return fmt.Errorf("%s closed the connection without a complete HTTP response: %w", peer, err)
 	}
 	return err
 }
@@ -112,6 +124,23 @@ func (d *dialer) tlsConfig() string {
 		return "HTTPClient.Transport.TLSClientConfig"
 	}
 	return "TLSConfig"
+}
+
+// Printable returns the beginning of text that a peer has sent as one line that a terminal
+// and a log may show.
+func Printable(text string) string {
+	const most = 200
+	line := strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == utf8.RuneError
+	}), " ")
+	if len(line) <= most {
+		return line
+	}
+	cut := most
+	for !utf8.RuneStart(line[cut]) {
+		cut--
+	}
+	return line[:cut] + "..."
 }
 
 // A plainError is an error in plain words instead of its own.

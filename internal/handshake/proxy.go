@@ -22,12 +22,15 @@ type ProxyError struct {
 }
 
 func (e *ProxyError) Error() string {
-	text := fmt.Sprintf("the proxy %s answered %s to CONNECT %s", e.Proxy, e.Status, e.Target)
+	text := fmt.Sprintf("the proxy %s answered %s to CONNECT %s", e.Proxy, Printable(e.Status), e.Target)
 	if e.StatusCode == http.StatusProxyAuthRequired {
 		text += "; put a user and password into the proxy's URL"
 	}
 	return text
 }
+
+// proxyOp is the operation of a net.OpError that is about the proxy, as in net/http.
+const proxyOp = "proxyconnect"
 
 // A proxyAnswer is a proxy's response that makes no tunnel.
 type proxyAnswer struct {
@@ -45,7 +48,7 @@ func (a *proxyAnswer) error() *ResponseError {
 func (t *transport) tunnel(proxy *url.URL, target string) (_ net.Conn, err error) {
 	conn, err := t.connectProxy(proxy)
 	if err != nil {
-		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+		return nil, &net.OpError{Op: proxyOp, Net: "tcp", Err: err}
 	}
 	stop := context.AfterFunc(t.ctx, func() { conn.Close() })
 	defer func() {
@@ -62,12 +65,16 @@ func (t *transport) tunnel(proxy *url.URL, target string) (_ net.Conn, err error
 	}
 	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: target}, Host: target, Header: header}
 	if err := req.Write(conn); err != nil {
-		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+		return nil, &net.OpError{Op: proxyOp, Net: "tcp", Err: err}
 	}
-	in := bufio.NewReader(&io.LimitedReader{R: conn, N: t.http.MaxResponseHeaderBytes})
+	limited := &io.LimitedReader{R: conn, N: t.http.MaxResponseHeaderBytes}
+	in := bufio.NewReader(limited)
 	resp, err := http.ReadResponse(in, req)
 	if err != nil {
-		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: fmt.Errorf("the response of the proxy %s: %w", proxy.Host, err)}
+		if limited.N <= 0 {
+			err = fmt.Errorf("headers exceeded %d bytes", t.http.MaxResponseHeaderBytes)
+		}
+		return nil, &net.OpError{Op: proxyOp, Net: "tcp", Err: fmt.Errorf("the response of the proxy %s: %w", proxy.Host, err)}
 	}
 	if t.http.OnProxyConnectResponse != nil {
 		if err := t.http.OnProxyConnectResponse(t.ctx, proxy, req, resp); err != nil {
@@ -95,6 +102,9 @@ func (t *transport) readRefusal(resp *http.Response, conn net.Conn, err *ProxyEr
 
 // connectProxy connects to the proxy itself.
 func (t *transport) connectProxy(proxy *url.URL) (net.Conn, error) {
+	if proxy.Scheme != "http" && proxy.Scheme != "https" {
+		return nil, fmt.Errorf("the proxy's URL has the scheme %q; want http, https, socks5 or socks5h", proxy.Scheme)
+	}
 	if proxy.Hostname() == "" {
 		return nil, errors.New("the proxy's URL has no host")
 	}

@@ -185,6 +185,7 @@ func TestAnswerOfAProxyIsAResponseError(t *testing.T) {
 			{"HTTP/1.0 502 Bad Gateway\r\n\r\n", 502, "", "answered 502"},
 			{"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 3000\r\n\r\n" + strings.Repeat("x", 3000), 503, strings.Repeat("x", 1024), "answered 503"},
 			{"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\nContent-Length: 0\r\n\r\n", 302, "", "answered 302"},
+			{"HTTP/1.1 504 \x1b[2J\rForged\x07" + strings.Repeat("x", 5000) + "\r\nContent-Length: 0\r\n\r\n", 504, "", "answered 504 [2J Forged xxx"},
 			{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 101, "", "answered 101"},
 		} {
 			t.Run(fmt.Sprintf("%s %d", scheme, tc.status), func(t *testing.T) {
@@ -206,6 +207,7 @@ func TestAnswerOfAProxyIsAResponseError(t *testing.T) {
 				require.Equal(t, p.Addr().String(), proxy.Proxy)
 				require.ErrorContains(t, err, "the proxy "+p.Addr().String())
 				require.ErrorContains(t, err, tc.text)
+				require.NotRegexp(t, `[[:cntrl:]]|x{201}`, err.Error())
 				p.gone(t)
 			})
 		}
@@ -217,26 +219,55 @@ func TestProxyThatIsNoneIsAnErrorOfTheNetwork(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	l.Close()
-	for text, proxy := range map[string]string{
-		"refused":           "http://" + l.Addr().String(),
-		"malformed HTTP":    "http://" + badServer(t, say("220 mail.example\r\n\r\n")).Addr().String(),
-		"EOF":               "http://" + badServer(t, func(c net.Conn, _ *http.Request) { c.Close() }).Addr().String(),
-		"before the":        "http://" + badServer(t, say("HTTP/1.1 200 OK\r\n\r\nearly")).Addr().String(),
-		"no host":           "http://",
-		"unsupported proto": "ftp://127.0.0.1:1",
+	garbage := "http://" + badServer(t, say("220 mail.example\r\n\r\n")).Addr().String()
+	closing := badServer(t, func(c net.Conn, _ *http.Request) { c.Close() }).Addr().String()
+	alert := badServer(t, say("\x15\x03\x01\x00\x02\x02\n")).Addr().String()
+	large := badServer(t, say("HTTP/1.1 200 OK\r\nX-Large: "+strings.Repeat("x", 65<<10)+"\r\n\r\n")).Addr().String()
+	for proxy, text := range map[string]string{
+		"http://" + l.Addr().String(): "refused",
+		garbage:                       "the proxy does not speak HTTP at this port: ",
+		"http://" + closing:           "the proxy closed the connection without a complete HTTP response: ",
+		"https://" + closing:          "the proxy closed the connection without a complete HTTP response: ",
+		"http://" + alert:             "the proxy speaks TLS at this port: its URL needs https://",
+		"https://" + plainText(t):     "the proxy speaks no TLS at this port: its URL needs http://",
+		"http://" + large:             "headers exceeded 65536 bytes",
+		"http://" + badServer(t, say("HTTP/1.1 200 OK\r\n\r\nearly")).Addr().String(): "before the",
+		"http://":             "no host",
+		"ftp://" + closing:    `scheme "ftp"; want http, https, socks5 or socks5h`,
+		"socks4://" + closing: `scheme "socks4"; want http`,
+		"//" + closing:        `scheme ""; want http`,
 	} {
 		u, err := url.Parse(proxy)
 		require.NoError(t, err)
-		if text == "unsupported proto" {
-			continue // net/http's affair
-		}
 		for _, scheme := range []string{"ws", "wss"} {
 			_, err = Dial(t.Context(), scheme+"://server.example/", ClientOptions{Timeout: atOnce,
 				HTTPClient: &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(u)}}})
 			require.ErrorContains(t, err, text)
+			require.NotRegexp(t, "the server (closed|speaks|does)", err.Error())
 			require.NotErrorAs(t, err, new(*ResponseError))
 		}
 	}
+}
+
+// plainText greets every connection, before it has received anything.
+func plainText(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.WriteString(c, "220 mail.example.com ESMTP\r\n")
+				_, _ = io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	return l.Addr().String()
 }
 
 func TestSilentProxyEndsWithTheHandshakesTime(t *testing.T) {

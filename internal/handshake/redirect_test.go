@@ -82,6 +82,19 @@ func TestDialStopsAtRedirects(t *testing.T) {
 	require.ErrorContains(t, err, "redirect from wss to ws refused")
 }
 
+func TestLocationThatCannotBeParsedIsNotShown(t *testing.T) {
+	t.Parallel()
+	for _, location := range []string{"http://me:secret@a b/", "ws://a:x/?token=secret", "%zz?secret"} {
+		srv := badServer(t, say("HTTP/1.1 302 Found\r\nLocation: "+location+"\r\nContent-Length: 0\r\n\r\n"))
+		_, err := Dial(t.Context(), srv.url("/"), ClientOptions{})
+		var answer *ResponseError
+		require.ErrorAs(t, err, &answer)
+		require.Equal(t, 302, answer.Response.StatusCode)
+		require.ErrorContains(t, err, "the redirect's Location cannot be parsed")
+		require.NotContains(t, err.Error(), "secret")
+	}
+}
+
 func TestRedirectDoesNotTellWhereItCameFrom(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string][]string{"": nil, "https://mine.example/": {"https://mine.example/"}} {

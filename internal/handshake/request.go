@@ -139,20 +139,14 @@ func (o *ClientOptions) checkSubprotocols() error {
 	return nil
 }
 
-// sameHandshake tells whether Authorize has left the handshake alone.
+// sameHandshake reports what Authorize has changed of the handshake's headers, as an
+// error. net/http would send a name that is not canonical as it is written.
 func sameHandshake(before, after http.Header) error {
-	names := []string{
-		"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
-		"Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
-	}
-	for _, name := range names {
-		if !slices.Equal(before.Values(name), after.Values(name)) {
-			return fmt.Errorf("the header %s belongs to the handshake", name)
-		}
-	}
-	for name := range after { // net/http would send it as it is written
-		if name != http.CanonicalHeaderKey(name) && slices.ContainsFunc(names, func(s string) bool { return strings.EqualFold(s, name) }) {
-			return fmt.Errorf("the header %s belongs to the handshake", name)
+	for _, h := range []http.Header{before, after} {
+		for name := range h {
+			if isHandshakeHeader(name) && !slices.Equal(before[name], after[name]) {
+				return fmt.Errorf("the header %s belongs to the handshake", wireName(name))
+			}
 		}
 	}
 	return nil

@@ -60,12 +60,19 @@ func TestDialAuthorizes(t *testing.T) {
 	_, err := Dial(t.Context(), srv.url("/"), ClientOptions{Authorize: func(context.Context, *http.Request) error { return mine }})
 	require.ErrorIs(t, err, mine)
 
-	for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Extensions"} {
+	for _, name := range []string{
+		"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
+		"Content-Length", "Transfer-Encoding", "Trailer", "content-length", "transfer-encoding", "sec-websocket-key",
+	} {
 		_, err = Dial(t.Context(), srv.url("/"), ClientOptions{Authorize: func(_ context.Context, req *http.Request) error {
-			req.Header.Set(name, "mine")
+			if strings.HasPrefix(name, "Sec-") {
+				req.Header.Set(name, "5")
+			} else {
+				req.Header[name] = []string{"5"}
+			}
 			return nil
 		}})
-		require.ErrorContains(t, err, name)
+		require.ErrorContains(t, err, "belongs to the handshake", name)
 	}
 
 	s, err := Dial(t.Context(), srv.url("/"), ClientOptions{Timeout: time.Hour, Authorize: func(ctx context.Context, req *http.Request) error {
@@ -78,6 +85,36 @@ func TestDialAuthorizes(t *testing.T) {
 	require.NoError(t, err)
 	closeLater(t, s)
 	require.Equal(t, "token=1", s.Request.URL.RawQuery)
+}
+
+func TestUserInAURLOfAuthorizeIsSent(t *testing.T) {
+	t.Parallel()
+	mine := url.UserPassword("mine", "new")
+	for name, tc := range map[string]struct {
+		given     string
+		authorize func(*http.Request)
+		want      string
+	}{
+		"instead of none":         {"", func(r *http.Request) { r.URL.User = mine }, "mine:new"},
+		"instead of another":      {"first:old@", func(r *http.Request) { r.URL.User = mine }, "mine:new"},
+		"unchanged":               {"first:old@", func(*http.Request) {}, "first:old"},
+		"unchanged, header taken": {"first:old@", func(r *http.Request) { r.Header.Del("Authorization") }, ":"},
+		"beside a header":         {"", func(r *http.Request) { r.URL.User = mine; r.SetBasicAuth("head", "er") }, "head:er"},
+	} {
+		got := make(chan *http.Request, 1)
+		srv := badServer(t, func(c net.Conn, req *http.Request) {
+			got <- req
+			answer101()(c, req)
+		})
+		s, err := Dial(t.Context(), "ws://"+tc.given+srv.Addr().String(), ClientOptions{Authorize: func(_ context.Context, r *http.Request) error {
+			tc.authorize(r)
+			return nil
+		}})
+		require.NoError(t, err, name)
+		closeLater(t, s)
+		user, password, _ := (<-got).BasicAuth()
+		require.Equal(t, tc.want, user+":"+password, name)
+	}
 }
 
 func TestAuthorizeMaySendTheRequestElsewhere(t *testing.T) {

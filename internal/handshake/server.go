@@ -136,7 +136,8 @@ func (s *Server) checkOrigin(r *http.Request) *Refusal {
 	}
 	refusal := &Refusal{StatusCode: http.StatusForbidden, Message: reason}
 	origin := r.Header.Get("Origin")
-	if p, invalid := newOriginPolicy([]string{origin}); invalid == nil && !p.any && len(r.Header.Values("Origin")) == 1 {
+	// A star is no browser's, and would admit others.
+	if _, invalid := newOriginPolicy([]string{origin}); invalid == nil && !strings.Contains(origin, "*") && len(r.Header.Values("Origin")) == 1 {
 		refusal.Err = fmt.Errorf("to admit it, add %s to UpgradeOptions.Origins", quote(origin))
 	}
 	return refusal
@@ -336,7 +337,9 @@ func Refuse(w http.ResponseWriter, f Refusal) *Refusal {
 		message = http.StatusText(f.StatusCode)
 	}
 	h := w.Header()
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Transfer-Encoding", "Trailer", "Etag", "Last-Modified"} {
+	// Content-Encoding stays, as in http.Error: middleware that has set it compresses
+	// what is written here.
+	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Trailer", "Etag", "Last-Modified"} {
 		h.Del(name)
 	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")

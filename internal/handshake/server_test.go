@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bufio"
+	"compress/gzip"
 	"errors"
 	"io"
 	"net"
@@ -330,6 +331,8 @@ func TestErrorOfAnOriginSaysWhereToAdmitIt(t *testing.T) {
 		"null":                           `add "null" to UpgradeOptions.Origins`,
 		"https://evil.example/no-origin": "",
 		"*":                              "",
+		"https://*":                      "",
+		"*.example":                      "",
 	} {
 		handler, results := acceptor(t, ServerOptions{}, nil)
 		answer, body, _ := exchange(t, httpServer(t, handler), goodRequest+"Origin: "+origin+"\r\n\r\n")
@@ -391,7 +394,7 @@ func TestHeadersOfAnotherAnswerDoNotGoOutWithARefusal(t *testing.T) {
 	t.Parallel()
 	handler, _ := acceptor(t, ServerOptions{}, nil)
 	answer, body, _ := exchange(t, httpServer(t, func(w http.ResponseWriter, r *http.Request) {
-		for _, name := range []string{"Content-Encoding", "Transfer-Encoding", "Trailer", "Etag", "Last-Modified"} {
+		for _, name := range []string{"Content-Length", "Transfer-Encoding", "Trailer", "Etag", "Last-Modified"} {
 			w.Header().Set(name, "X")
 		}
 		handler(w, r)
@@ -400,9 +403,37 @@ func TestHeadersOfAnotherAnswerDoNotGoOutWithARefusal(t *testing.T) {
 	require.Contains(t, body, "Upgrade")
 	require.Empty(t, answer.TransferEncoding)
 	require.Empty(t, answer.Trailer)
-	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} {
+	for _, name := range []string{"Etag", "Last-Modified"} {
 		require.NotContains(t, answer.Header, name)
 	}
+}
+
+// compressing writes through a gzip.Writer, as middleware that sets Content-Encoding
+// before it calls the handler does.
+type compressing struct {
+	http.ResponseWriter
+	body io.Writer
+}
+
+func (w compressing) Write(p []byte) (int, error) { return w.body.Write(p) }
+
+func TestRefusalThroughCompressingMiddlewareKeepsItsEncoding(t *testing.T) {
+	t.Parallel()
+	handler, _ := acceptor(t, ServerOptions{}, nil)
+	server := httpServer(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		body := gzip.NewWriter(w)
+		defer body.Close()
+		handler(compressing{w, body}, r)
+	})
+	answer, body, _ := exchange(t, server, with("Upgrade", "")+"\r\n")
+	require.Equal(t, 426, answer.StatusCode)
+	require.Equal(t, "gzip", answer.Header.Get("Content-Encoding"))
+	plain, err := gzip.NewReader(strings.NewReader(body))
+	require.NoError(t, err)
+	text, err := io.ReadAll(plain)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "Upgrade header is missing")
 }
 
 func TestServerKeepsItsOwnCopyOfTheOptions(t *testing.T) {

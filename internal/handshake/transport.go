@@ -100,7 +100,7 @@ func (d *dialer) newTransport(ctx context.Context, t *http.Transport) *transport
 // A route is the way of one request, in the values of its context.
 type route struct {
 	proxy  *url.URL
-	tunnel bool // proxy is an HTTP proxy, and connect asks it for a tunnel
+	tunnel bool // proxy is no SOCKS proxy, and connect asks it for a tunnel
 }
 
 type routeKey struct{}
@@ -128,7 +128,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if r.proxy, err = t.proxy(req); err != nil {
 			return nil, err
 		}
-		r.tunnel = r.proxy != nil && (r.proxy.Scheme == "http" || r.proxy.Scheme == "https")
+		r.tunnel = r.proxy != nil && r.proxy.Scheme != "socks5" && r.proxy.Scheme != "socks5h"
 	}
 	out := req.WithContext(context.WithValue(req.Context(), routeKey{}, r))
 	out.Header = wireHeader(req.Header)

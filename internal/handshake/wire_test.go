@@ -175,6 +175,7 @@ func TestHostFollowsTheURLUnlessItIsSet(t *testing.T) {
 		"URL, and the old Host": {nil, func(r *http.Request) { r.URL.Host, r.Host = "other.example", "given.example" }, "given.example"},
 		"Host":                  {nil, func(r *http.Request) { r.Host = "third.example" }, "third.example"},
 		"Host as a header":      {nil, func(r *http.Request) { r.URL.Host = "other.example"; r.Header.Set("Host", "third.example") }, "third.example"},
+		"Host in another case":  {nil, func(r *http.Request) { r.Header["host"] = []string{"third.example"} }, "third.example"},
 		"URL beside the option": {http.Header{"Host": {"option.example"}}, func(r *http.Request) { r.URL.Host = "other.example" }, "option.example"},
 	} {
 		client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
@@ -184,7 +185,9 @@ func TestHostFollowsTheURLUnlessItIsSet(t *testing.T) {
 			Authorize: func(_ context.Context, r *http.Request) error { tc.authorize(r); return nil }})
 		require.NoError(t, err, name)
 		require.NoError(t, s.Conn.Close())
-		require.Equal(t, 1, strings.Count(<-heads, "\r\nHost: "+tc.host+"\r\n"), name)
+		head := <-heads
+		require.Equal(t, 1, strings.Count(head, "\r\nHost: "+tc.host+"\r\n"), name)
+		require.Equal(t, 1, strings.Count(strings.ToLower(head), "\r\nhost:"), name)
 		require.Equal(t, tc.host, s.Request.Host, name)
 	}
 }

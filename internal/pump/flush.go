@@ -39,7 +39,7 @@ func (p *pump) flush() error {
 
 // writeVectored writes the batch and, uncopied, a payload that follows it.
 func (p *pump) writeVectored(payload []byte) error {
-	piece := payload[:min(len(payload), writePiece)]
+	piece := payload[:min(len(payload), writePiece-len(p.out.batch))]
 	both := net.Buffers{p.out.batch, piece}
 	started := p.startWrite()
 	n, err := both.WriteTo(p.tcp)

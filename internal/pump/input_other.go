@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// rawConn gives nil: here a socket cannot be waited for without a buffer.
+// rawConn returns nil: here a socket cannot be waited for without a buffer.
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
 // readNow is never called where rawConn gives nil.

@@ -10,7 +10,7 @@ import (
 )
 
 // readNow reads from a socket without blocking. It takes a buffer only when there
-// is something to read: false tells the runtime to wait, and while it waits an idle
+// is something to read: false makes the runtime wait, and while it waits an idle
 // connection holds none.
 func (in *reader) readNow(fd uintptr) bool {
 	in.getBuffer()
@@ -35,7 +35,7 @@ func (in *reader) readNow(fd uintptr) bool {
 	}
 }
 
-// rawConn gives the descriptor of a plain TCP connection, or nil.
+// rawConn returns the descriptor of a plain TCP connection, or nil.
 func rawConn(c net.Conn) syscall.RawConn {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		if raw, err := tcp.SyscallConn(); err == nil {

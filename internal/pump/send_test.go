@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -297,4 +298,31 @@ func TestAFailedWriteEndsAllThatWait(t *testing.T) {
 		}
 		require.ErrorIs(t, asFailed(t, requireEnd(t, p)), io.ErrUnexpectedEOF)
 	})
+}
+
+// One call to the operating system is the unit in which progress is seen where the send
+// queue is not: Options.WriteTimeout promises that it is 64 KiB at most.
+func TestNoCallWritesMoreThanAPiece(t *testing.T) {
+	t.Parallel()
+	var calls []int
+	opts := testOptions()
+	opts.Trace.Flushed = func(n int, _ time.Duration, _ error) { calls = append(calls, n) }
+	p, peer := serverPump(t, opts)
+	require.NoError(t, peer.conn.(*net.TCPConn).SetReadBuffer(64<<10))
+	messages := []bin{make(bin, 8<<20)} // behind it, until the peer reads, the others gather
+	for range 30 {
+		messages = append(messages, make(bin, 1000))
+	}
+	messages = append(messages, make(bin, 1<<20))
+	for _, m := range messages {
+		p.Send() <- m
+	}
+	for _, m := range messages {
+		_, payload, err := peer.receive()
+		require.NoError(t, err)
+		require.Len(t, payload, len(m))
+	}
+	require.NoError(t, p.CloseNow())
+	require.NotEmpty(t, calls)
+	require.LessOrEqual(t, slices.Max(calls), 64<<10)
 }

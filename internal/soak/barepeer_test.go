@@ -35,7 +35,7 @@ func openBarePeer(addr string, p plan) (*barePeer, error) {
 // nothing more until the server has cleared it away.
 func (b *barePeer) misbehave(p plan, pace pacer, cleared <-chan struct{}) {
 	var reading chan struct{}
-	if p.viaAdapt { // one in two reads what comes, without an answer
+	if p.vanishedReads() {
 		reading = make(chan struct{})
 		go func() {
 			defer close(reading)

@@ -144,7 +144,9 @@ func listen(conn *chanws.Conn, p plan, me side, pace pacer, closing *atomic.Bool
 // speak sends a side's messages, and tells how many.
 func speak(conn *chanws.Conn, p plan, me side, pace pacer) (sent int) {
 	out := p.stream(me)
-	for flood := p.floods && p.ending == peerVanishes; flood || sent < p.messages[me]; sent++ {
+	// A peer that reads what we send is alive for as long as we send it something.
+	flood := p.floods && p.ending == peerVanishes && !p.vanishedReads()
+	for ; flood || sent < p.messages[me]; sent++ {
 		m := out.next()
 		if p.writes[me] {
 			if conn.Write(context.Background(), m) != nil {

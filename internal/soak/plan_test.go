@@ -148,3 +148,7 @@ func messageSize(r *rand.Rand) int {
 		return r.IntN(1 << 20)
 	}
 }
+
+// vanishedReads reports whether a bare client reads what the server sends, without
+// answering it. One in two does.
+func (p plan) vanishedReads() bool { return p.viaAdapt }
