@@ -32,7 +32,7 @@ type Group struct{ server server.Group }
 // When ctx ends first, the connections that are left are closed without a close
 // handshake: they end with an [Error] that matches net.ErrClosed, and Shutdown returns
 // an error that matches ctx.Err() as well as ctx's cause. [Group.Close] cuts it short
-// likewise; then it returns net.ErrClosed. A second Shutdown waits for the first, at
+// likewise; then the error matches net.ErrClosed. A second Shutdown waits for the first, at
 // most until its own ctx ends, and returns nil.
 //
 // The connections must still be closed by their users, as always. Those that have

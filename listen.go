@@ -93,9 +93,9 @@ func Listen(addr string, opts *ListenOptions) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	nl, err := net.Listen("tcp", addr)
+	nl, err := server.Listen(addr)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("chanws: %w", err)
 	}
 	l.start(nl, opts)
 	return l, nil
@@ -145,7 +145,7 @@ func newListener(opts *ListenOptions) (*Listener, error) {
 	case opts.Backlog < 0:
 		wrong = fmt.Sprintf("Backlog %d must not be negative", opts.Backlog)
 	case opts.TLSConfig != nil && len(opts.TLSConfig.Certificates) == 0 && opts.TLSConfig.GetCertificate == nil && opts.TLSConfig.GetConfigForClient == nil:
-		wrong = "TLSConfig has no certificate"
+		wrong = "TLSConfig has no certificate: set Certificates, GetCertificate or GetConfigForClient"
 	}
 	if wrong != "" {
 		return nil, errors.New("chanws: ListenOptions." + wrong)

@@ -8,8 +8,8 @@ import "context"
 //
 // When ctx ends first, the connections that are left are cut, with an [Error] that
 // matches net.ErrClosed, and Shutdown returns an error that matches ctx.Err() as well
-// as ctx's cause. [Listener.Close] cuts it short likewise; then it returns
-// net.ErrClosed.
+// as ctx's cause. [Listener.Close] cuts it short likewise; then the
+// error matches net.ErrClosed.
 //
 // Connections that were taken from Conns must still be closed by their users; the
 // others are closed here. A second Shutdown waits for the first, at most until its
