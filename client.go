@@ -171,6 +171,9 @@ func (o *ClientOptions) clone() ClientOptions {
 // its attempts. nil opts are all defaults; of others NewClient keeps a copy, and
 // shares what is behind the pointers HTTPClient, TLSConfig and Trace.
 func NewClient(ctx context.Context, url string, opts *ClientOptions) (*Client, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
 	c := &Client{url: url}
 	if opts != nil {
 		c.opts = opts.clone()

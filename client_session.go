@@ -126,8 +126,6 @@ func (c *Client) read(ctx context.Context) (Message, error) {
 	}
 }
 
-var errReadTimeout = fmt.Errorf("chanws: no message within ReadTimeout: %w", os.ErrDeadlineExceeded)
-
 // receive waits for the next message of s. It gives none and no error when s has
 // ended, or the client is closed.
 func (c *Client) receive(ctx context.Context, s *session) (Message, error) {
@@ -153,7 +151,7 @@ func (c *Client) receive(ctx context.Context, s *session) (Message, error) {
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			case <-expired:
-				return nil, errReadTimeout
+				return nil, fmt.Errorf("chanws: no message within ClientOptions.ReadTimeout %v: %w", c.opts.ReadTimeout, os.ErrDeadlineExceeded)
 			}
 		}
 		if c.life.Err() != nil {

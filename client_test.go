@@ -120,6 +120,7 @@ func TestClient_ReadTimeout_is_for_one_read_and_leaves_the_connection(t *testing
 			begin := time.Now()
 			_, err := c.ReadMessage(t.Context())
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			require.EqualError(t, err, "chanws: no message within ClientOptions.ReadTimeout 300ms: i/o timeout")
 			require.Equal(t, 300*time.Millisecond, time.Since(begin))
 		}
 		require.True(t, c.IsOpen())

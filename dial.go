@@ -137,6 +137,9 @@ func (e *HandshakeError) Unwrap() error { return e.Err }
 // In url's path and query, spaces, "<>\^`{|} and what is not ASCII are percent-encoded;
 // what is encoded already is sent unchanged.
 func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
 	if opts == nil {
 		opts = new(DialOptions)
 	}

@@ -258,6 +258,70 @@ func TestANilContextIsAnErrorNotAPanic(t *testing.T) {
 	peer.expect(frame.Text, "alive")
 }
 
+func TestANilContextConnectsAndEndsNothing(t *testing.T) {
+	t.Parallel()
+	var none context.Context
+	const want = "chanws: nil context: want context.Background() or another"
+	l, err := chanws.Listen("127.0.0.1:0", nil)
+	require.NoError(t, err)
+	_, err = chanws.Dial(none, l.URL(), nil)
+	require.EqualError(t, err, want)
+	for _, policy := range []*chanws.RedialPolicy{nil, {}} {
+		_, err = chanws.NewClient(none, l.URL(), &chanws.ClientOptions{Retry: policy})
+		require.EqualError(t, err, want)
+	}
+	turns := 0
+	for c, err := range chanws.Redial(none, l.URL(), nil, chanws.RedialPolicy{}) {
+		turns++
+		require.Nil(t, c)
+		require.EqualError(t, err, want)
+	}
+	require.Equal(t, 1, turns)
+	var g chanws.Group
+	require.EqualError(t, g.Shutdown(none), want)
+	require.EqualError(t, l.Shutdown(none), want)
+	c, err := chanws.Dial(t.Context(), l.URL(), nil)
+	require.NoError(t, err, "the Listener goes on")
+	require.NoError(t, c.CloseNow())
+	require.NoError(t, g.Close())
+	require.NoError(t, l.Close())
+}
+
+func TestAShutdownThatACloseCutShortSaysSo(t *testing.T) {
+	t.Parallel()
+	l, err := chanws.Listen("127.0.0.1:0", &chanws.ListenOptions{Options: chanws.Options{CloseTimeout: -1}})
+	require.NoError(t, err)
+	client, err := chanws.Dial(t.Context(), l.URL(), &chanws.DialOptions{Options: chanws.Options{EventBuffer: 1}})
+	require.NoError(t, err)
+	defer client.CloseNow()
+	server := <-l.Conns()
+	defer server.CloseNow()
+	for range 10 {
+		server.Send <- chanws.Text("unread") // the client does not come to the close frame
+	}
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(context.Background()) }()
+	<-server.Closing()
+	require.NoError(t, l.Close())
+	err = <-result
+	require.EqualError(t, err, "shutdown cut short by a close, which ended connections without a close handshake")
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+func TestAnAddressThatCannotBeListenedOnSaysHowToWriteIt(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{
+		"8080":      `chanws: listen tcp: address 8080: missing port in address; want host:port, for example ":8080"`,
+		"localhost": `chanws: listen tcp: address localhost: missing port in address; want host:port, for example "localhost:8080"`,
+		"::1":       `chanws: listen tcp: address ::1: too many colons in address; want host:port, for example "[::1]:8080"`,
+		"[::1]":     `chanws: listen tcp: address [::1]: missing port in address; want host:port, for example ":8080"`,
+	} {
+		_, err := chanws.Listen(addr, nil)
+		require.EqualError(t, err, want)
+		require.ErrorAs(t, err, new(*net.OpError))
+	}
+}
+
 func TestClient_a_nil_context_is_an_error_not_a_panic(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		var none context.Context

@@ -32,13 +32,14 @@ type Group struct{ server server.Group }
 // When ctx ends first, the connections that are left are closed without a close
 // handshake: they end with an [Error] that matches net.ErrClosed, and Shutdown returns
 // an error that matches ctx.Err() as well as ctx's cause. [Group.Close] cuts it short
-// likewise; then it returns net.ErrClosed. A second Shutdown waits for the first, at
+// likewise; then the error matches net.ErrClosed. A second Shutdown waits for the first, at
 // most until its own ctx ends, and returns nil.
 //
 // The connections must still be closed by their users, as always. Those that have
 // callbacks of package adapt are first served the messages received so far, and
 // Shutdown also waits until their last callback has returned; do not call it in a
-// callback.
+// callback. Connections that nobody has received from [Listener.Conns] are closed by the
+// Listener, as [Listener.Shutdown] does.
 //
 // [RFC 6455 section 7.4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
 func (g *Group) Shutdown(ctx context.Context) error { return g.server.Shutdown(ctx) }
@@ -79,8 +80,8 @@ func (m *member) Conn() *Conn { return (*Conn)(m) }
 func (m *member) GoAway()     { m.pump.Shutdown(int(StatusGoingAway), server.GoingAwayReason) }
 func (m *member) Kill()       { m.pump.Abort() }
 
-// join makes c a member of the seat's groups until it has ended.
-func (c *Conn) join(seat *server.Seat) {
-	seat.Join((*member)(c))
-	c.pump.AfterEnd(func() { seat.Leave((*member)(c)) })
+// join makes m, which stands for c, a member of the seat's groups until c has ended.
+func (c *Conn) join(seat *server.Seat, m server.Member) {
+	seat.Join(m)
+	c.pump.AfterEnd(func() { seat.Leave(m) })
 }

@@ -71,11 +71,10 @@ type Listener struct {
 	logger   *slog.Logger
 
 	conns    chan *Conn     // handOver to the users
-	queue    chan *Conn     // handlers to handOver; has space for every token in room
+	queue    chan *accepted // handlers to handOver; has space for every token in room
 	room     chan struct{}  // a token for every Conn that waits to be taken, or will
-	handOver chan struct{}  // closed when conns is; untaken is complete then
-	untaken  []*Conn        // what nobody had taken when Shutdown or Close began
-	closing  sync.WaitGroup // of untaken
+	handOver chan struct{}  // closed when conns is
+	closing  sync.WaitGroup // of connections that nobody has taken
 	draining chan struct{}  // closed when Shutdown or Close begins
 
 	mu      sync.Mutex
@@ -94,9 +93,9 @@ func Listen(addr string, opts *ListenOptions) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	nl, err := net.Listen("tcp", addr)
+	nl, err := server.Listen(addr)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("chanws: %w", err)
 	}
 	l.start(nl, opts)
 	return l, nil
@@ -146,7 +145,7 @@ func newListener(opts *ListenOptions) (*Listener, error) {
 	case opts.Backlog < 0:
 		wrong = fmt.Sprintf("Backlog %d must not be negative", opts.Backlog)
 	case opts.TLSConfig != nil && len(opts.TLSConfig.Certificates) == 0 && opts.TLSConfig.GetCertificate == nil && opts.TLSConfig.GetConfigForClient == nil:
-		wrong = "TLSConfig has no certificate"
+		wrong = "TLSConfig has no certificate: set Certificates, GetCertificate or GetConfigForClient"
 	}
 	if wrong != "" {
 		return nil, errors.New("chanws: ListenOptions." + wrong)
@@ -171,7 +170,7 @@ func newListener(opts *ListenOptions) (*Listener, error) {
 		timeout:  max(0, orDefault(opts.HandshakeTimeout, defaultHandshakeTimeout)),
 		logger:   opts.Logger,
 		conns:    make(chan *Conn),
-		queue:    make(chan *Conn, backlog),
+		queue:    make(chan *accepted, backlog),
 		room:     make(chan struct{}, backlog),
 		handOver: make(chan struct{}),
 		draining: make(chan struct{}),
@@ -256,10 +255,9 @@ func (l *Listener) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		l.logger.Debug("websocket handshake refused", "remote", r.RemoteAddr, "err", err)
 		return
 	}
-	c.join(seat)
-	if queued = l.enqueue(c); !queued {
-		goAway(c)
-	}
+	a := l.newAccepted(c)
+	c.join(seat, a)
+	queued = l.enqueue(a)
 }
 
 // promise reserves a place in the backlog, so that no client gets a 101 for a
@@ -280,62 +278,4 @@ func (l *Listener) promise(ctx context.Context) error {
 		return server.ShuttingDown()
 	}
 	return server.Unavailable("the server is too slow in taking connections") // or Authorize is
-}
-
-// enqueue hands c over, and reports false when it is too late for that.
-func (l *Listener) enqueue(c *Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.stopped {
-		l.queue <- c // there is space: it has a token of room
-	}
-	return !l.stopped
-}
-
-// handOverLoop gives connections to the users in the order of their handshakes.
-// None waits in a buffer of conns, so that each is either received by a user or
-// still the listener's when it closes.
-func (l *Listener) handOverLoop() {
-	defer close(l.handOver)
-	defer close(l.conns)
-	warned := false
-	for {
-		select {
-		case c := <-l.queue:
-			if l.deliver(c, &warned) {
-				<-l.room
-			} else {
-				l.untaken = append(l.untaken, c)
-			}
-		case <-l.draining:
-			// Nothing is queued after draining is closed.
-			for len(l.queue) > 0 {
-				l.untaken = append(l.untaken, <-l.queue)
-			}
-			return
-		}
-	}
-}
-
-// deliver waits until a user receives c, and reports false when Shutdown or Close
-// begins first. It logs the first time that this takes longer than a client may wait.
-func (l *Listener) deliver(c *Conn, warned *bool) bool {
-	var overdue <-chan time.Time
-	wait := orDefault(l.timeout, defaultHandshakeTimeout)
-	if !*warned {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		overdue = timer.C
-	}
-	for {
-		select {
-		case l.conns <- c:
-			return true
-		case <-l.draining:
-			return false
-		case <-overdue:
-			overdue, *warned = nil, true
-			l.logger.Warn("nobody receives connections from Listener.Conns", "addr", l.Addr(), "waited", wait)
-		}
-	}
 }

@@ -120,10 +120,10 @@ func TestInvalidListenOptionIsNamed(t *testing.T) {
 		want string
 		opts ListenOptions
 	}{
-		{"chanws: ListenOptions.Path", ListenOptions{Path: "chat"}},
-		{"chanws: ListenOptions.MaxConns", ListenOptions{MaxConns: -1}},
-		{"chanws: ListenOptions.Backlog", ListenOptions{Backlog: -1}},
-		{"chanws: ListenOptions.TLSConfig", ListenOptions{TLSConfig: &tls.Config{}}},
+		{"chanws: ListenOptions.Path \"chat\" must begin with a slash", ListenOptions{Path: "chat"}},
+		{"chanws: ListenOptions.MaxConns -1 must not be negative", ListenOptions{MaxConns: -1}},
+		{"chanws: ListenOptions.Backlog -1 must not be negative", ListenOptions{Backlog: -1}},
+		{"chanws: ListenOptions.TLSConfig has no certificate: set Certificates, GetCertificate or GetConfigForClient", ListenOptions{TLSConfig: &tls.Config{}}},
 		{"chanws: ListenOptions.Origins[0]", ListenOptions{Origins: []string{""}}},
 		{"chanws: invalid Options.SendBuffer -1", ListenOptions{Options: Options{SendBuffer: -1}}},
 	} {

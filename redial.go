@@ -90,6 +90,9 @@ type RedialPolicy struct {
 func Redial(ctx context.Context, url string, opts *DialOptions, policy RedialPolicy) iter.Seq2[*Conn, error] {
 	return func(yield func(*Conn, error) bool) {
 		policy, err := policy.normalize()
+		if ctx == nil {
+			err = errNilContext
+		}
 		if err != nil {
 			yield(nil, err)
 			return

@@ -1,10 +1,6 @@
 package chanws
 
-import (
-	"context"
-
-	"github.com/chanws/chanws/internal/server"
-)
+import "context"
 
 // Shutdown ends the listener in good order. It closes Conns, answers new handshakes
 // and those in progress with 503, and sends a close frame 1001 on all connections
@@ -12,8 +8,8 @@ import (
 //
 // When ctx ends first, the connections that are left are cut, with an [Error] that
 // matches net.ErrClosed, and Shutdown returns an error that matches ctx.Err() as well
-// as ctx's cause. [Listener.Close] cuts it short likewise; then it returns
-// net.ErrClosed.
+// as ctx's cause. [Listener.Close] cuts it short likewise; then the
+// error matches net.ErrClosed.
 //
 // Connections that were taken from Conns must still be closed by their users; the
 // others are closed here. A second Shutdown waits for the first, at most until its
@@ -39,12 +35,4 @@ func (l *Listener) stopHandOver() {
 	l.mu.Unlock()
 	close(l.draining)
 	<-l.handOver
-	for _, c := range l.untaken {
-		l.closing.Go(func() { goAway(c) })
-	}
 }
-
-// goAway closes a connection that nobody has taken. What it has received is
-// discarded, so that a full event channel does not hide the peer's close. It is in the
-// server's group, which can cut it short.
-func goAway(c *Conn) { _ = c.Close(StatusGoingAway, server.GoingAwayReason) }

@@ -79,18 +79,44 @@ func TestShutdownDeliversWhatCameBefore(t *testing.T) {
 
 func TestUntakenConnectionWithFullChannelDoesNotHoldShutdown(t *testing.T) {
 	t.Parallel()
-	l := startListener(t, &ListenOptions{Options: Options{EventBuffer: 1, CloseTimeout: -1}})
-	client := connect(t, l)
-	require.Equal(t, 101, client.upgrade())
-	for range 10 {
-		client.send(1, "unheard")
+	for name, shutdown := range map[string]func(*Listener, *Group) error{
+		"the Listener's": func(l *Listener, _ *Group) error { return l.Shutdown(context.Background()) },
+		"the Group's":    func(_ *Listener, g *Group) error { return g.Shutdown(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var g Group
+			l := startListener(t, &ListenOptions{Group: &g, Options: Options{EventBuffer: 1, CloseTimeout: -1}})
+			var clients []*bareClient
+			for range 3 { // one is offered, the others wait behind it
+				client := connect(t, l)
+				require.Equal(t, 101, client.upgrade())
+				for range 10 {
+					client.send(1, "unheard")
+				}
+				clients = append(clients, client)
+			}
+			result := make(chan error, 1)
+			go func() { result <- shutdown(l, &g) }()
+			for _, client := range clients {
+				require.Equal(t, 1001, client.receiveClose())
+				client.sendClose(1001)
+				client.closed()
+			}
+			select {
+			case err := <-result:
+				require.NoError(t, err)
+			case <-time.After(patience):
+				require.FailNow(t, "Shutdown waits for connections that nobody has taken")
+			}
+			select {
+			case c, ok := <-l.Conns():
+				require.False(t, ok, "%v was closed by the Listener", c)
+			default:
+			}
+			eventually(t, "no connection keeps its space in the backlog", func() bool { return len(l.room) == 0 })
+		})
 	}
-	result := make(chan error, 1)
-	go func() { result <- l.Shutdown(context.Background()) }()
-	require.Equal(t, 1001, client.receiveClose())
-	client.sendClose(1001)
-	client.closed()
-	require.NoError(t, <-result)
 }
 
 func TestShutdownCutsWhenItsContextEnds(t *testing.T) {
@@ -260,8 +286,9 @@ func TestCloseEndsEverythingAtOnce(t *testing.T) {
 
 func TestEveryConnectionIsTakenOrClosed(t *testing.T) {
 	t.Parallel()
-	for round := range 10 {
-		l := startListener(t, &ListenOptions{Backlog: 4, Options: Options{CloseTimeout: time.Minute}})
+	for round := range 20 {
+		var g Group
+		l := startListener(t, &ListenOptions{Backlog: 4, Group: &g, Options: Options{CloseTimeout: time.Minute}})
 		var taken, opened, told sync.Map
 		var consumer, clients sync.WaitGroup
 		consumer.Go(func() {
@@ -284,7 +311,7 @@ func TestEveryConnectionIsTakenOrClosed(t *testing.T) {
 				if err != nil {
 					return
 				}
-				if i == round {
+				if i == round%10 {
 					once.Do(func() { close(begin) })
 				}
 				if answer.StatusCode != 101 {
@@ -302,6 +329,9 @@ func TestEveryConnectionIsTakenOrClosed(t *testing.T) {
 			})
 		}
 		<-begin
+		if round >= 10 {
+			require.NoError(t, g.Shutdown(context.Background()))
+		}
 		require.NoError(t, l.Shutdown(context.Background()))
 		consumer.Wait()
 		clients.Wait()

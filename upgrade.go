@@ -117,7 +117,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *UpgradeOptions) (*Con
 	seat := new(server.Seat)
 	c, err := u.upgrade(w, r, seat, nil)
 	if err == nil && u.group != nil {
-		c.join(seat)
+		c.join(seat, (*member)(c))
 	}
 	return c, err
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/pump"
 )
 
 // An AsyncClient is a client's connection with callbacks. It has all methods of
@@ -36,6 +37,9 @@ type AsyncClient struct {
 // error that matches both the end of the connection and the last attempt's error, and
 // that was the last callback.
 func NewAsyncClient(ctx context.Context, url string, s *Service, cfg *ClientConfig) (*AsyncClient, error) {
+	if ctx == nil {
+		return nil, pump.ErrNilContext
+	}
 	if s == nil {
 		s = &Service{}
 	}

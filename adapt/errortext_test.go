@@ -1,7 +1,10 @@
 package adapt_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -167,4 +170,73 @@ func TestAnErrorOfTheConnectionIsFoundInThatOfTheCaller(t *testing.T) {
 		require.Regexp(t, "^adapt: close: chanws: .*no answer to the close frame within (CloseTimeout )?50ms: i/o timeout$", err.Error())
 		<-served
 	})
+}
+
+func TestAPatternThatCannotBeAttachedSaysWhy(t *testing.T) {
+	l := newListener(t, nil)
+	require.NoError(t, l.Attach("/room/{a}", shared(echoing), nil))
+	for pattern, want := range map[string]string{
+		"":                 `empty pattern: want a path such as "/chat", or "/" for every path`,
+		"POST /x":          `method "POST": a handshake is a GET request, want "/x"`,
+		"HEAD  /x":         `method "HEAD": a handshake is a GET request, want "/x"`,
+		"get\t/x":          `method "get": a handshake is a GET request, want "/x"`,
+		"ws://a.example/x": `host "ws:": want a host without scheme and port, as in "example.com/chat"`,
+		"a.example:80/x":   `host "a.example:80": want a host without scheme and port, as in "example.com/chat"`,
+		"GET [::1]:80/x":   `host "[::1]:80": want a host without scheme and port, as in "example.com/chat"`,
+		"/room/{b}":        `pattern "/room/{b}" conflicts with pattern "/room/{a}": /room/{b} matches the same requests as /room/{a}`,
+		"/room/{a}":        "there is a service already",
+		"/{":               `parsing "/{": at offset 1: bad wildcard segment (must end with '}')`,
+	} {
+		require.EqualError(t, l.Attach(pattern, shared(echoing), nil), fmt.Sprintf("adapt: attach %q: %s", pattern, want))
+	}
+	require.EqualError(t, l.Attach("/nil", nil, nil), `adapt: attach "/nil": the UpgradeFunc is nil: want a function that returns the service`)
+}
+
+func TestAPatternWithAMethodOrAHostIsServed(t *testing.T) {
+	l := newListener(t, nil)
+	require.NoError(t, l.Attach("GET /get", shared(echoing), nil))
+	require.NoError(t, l.Attach("127.0.0.1/host", shared(echoing), nil))
+	require.NoError(t, l.Start())
+	mustDial(t, l, "/get")
+	mustDial(t, l, "/host")
+}
+
+func TestAListenerThatWasStoppedSaysSo(t *testing.T) {
+	l := newListener(t, nil)
+	require.NoError(t, l.Start())
+	require.EqualError(t, l.Start(), "adapt: start: the listener has already been started")
+	require.NoError(t, l.ImmediateStop())
+	for want, err := range map[string]error{
+		"adapt: start: the listener has been stopped":      l.Start(),
+		`adapt: attach "/": the listener has been stopped`: l.Attach("/", shared(echoing), nil),
+	} {
+		require.EqualError(t, err, want)
+		require.ErrorIs(t, err, net.ErrClosed)
+	}
+}
+
+func TestAListenerThatCannotBeMadeSaysWhy(t *testing.T) {
+	for want, cfg := range map[string]*adapt.ListenerConfig{
+		"adapt: ListenerConfig.MaxConns -4 must not be negative":                                                     {MaxConns: -4},
+		"adapt: ListenerConfig.MaxHeaderBytes -5 must not be negative":                                               {MaxHeaderBytes: -5},
+		"adapt: ListenerConfig.TLSConfig has no certificate: set Certificates, GetCertificate or GetConfigForClient": {TLSConfig: &tls.Config{}},
+	} {
+		_, err := adapt.NewListener("127.0.0.1:0", cfg)
+		require.EqualError(t, err, want)
+	}
+	_, err := adapt.NewListener("8080", nil)
+	require.EqualError(t, err, `adapt: listen tcp: address 8080: missing port in address; want host:port, for example ":8080"`)
+	require.ErrorAs(t, err, new(*net.OpError))
+}
+
+func TestANilContextIsAnErrorNotAPanic(t *testing.T) {
+	var none context.Context
+	const want = "chanws: nil context: want context.Background() or another"
+	for _, policy := range []*chanws.RedialPolicy{nil, {}} {
+		_, err := adapt.NewAsyncClient(none, "ws://127.0.0.1:1", nil, &adapt.ClientConfig{Retry: policy})
+		require.EqualError(t, err, want)
+	}
+	l := newListener(t, nil)
+	require.EqualError(t, l.GracefulStop(none), want)
+	require.NoError(t, l.ImmediateStop())
 }

@@ -2,6 +2,7 @@ package adapt
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/chanws/chanws"
@@ -18,6 +19,7 @@ import (
 func Handler(up UpgradeFunc, cfg *ServiceConfig) http.Handler {
 	e, err := newEndpoint(up, cfg)
 	if err != nil {
+		err = fmt.Errorf("adapt: handler: %w", err)
 		e.settings.log().Error("websocket handler cannot work", "err", err)
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -46,7 +48,7 @@ func newEndpoint(up UpgradeFunc, cfg *ServiceConfig) (*endpoint, error) {
 		settings:  settings{validate: cfg.Validate, manualPong: cfg.ManualPong, logger: cfg.Logger},
 	}
 	if up == nil {
-		return e, errors.New("adapt: UpgradeFunc is nil")
+		return e, errors.New("the UpgradeFunc is nil: want a function that returns the service")
 	}
 	return e, checkOptions(e.opts)
 }

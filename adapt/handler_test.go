@@ -137,7 +137,7 @@ func TestAHandlerThatCannotWorkAnswers500AndSaysWhy(t *testing.T) {
 		cfg  *adapt.ServiceConfig
 		body string
 	}{
-		{nil, nil, "UpgradeFunc is nil"},
+		{nil, nil, "adapt: handler: the UpgradeFunc is nil: want a function that returns the service"},
 		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{MaxMessageSize: -2}}, "MaxMessageSize"},
 		{shared(&adapt.Service{}), &adapt.ServiceConfig{Options: chanws.Options{CompressionLevel: 10}}, "CompressionLevel"},
 		{shared(&adapt.Service{}), &adapt.ServiceConfig{Subprotocols: []string{"a b"}}, "Subprotocols"},

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,15 +64,15 @@ func NewListener(addr string, cfg *ListenerConfig) (*Listener, error) {
 	}
 	switch t := cfg.TLSConfig; {
 	case cfg.MaxConns < 0:
-		return nil, errors.New("adapt: ListenerConfig.MaxConns must not be negative")
+		return nil, fmt.Errorf("adapt: ListenerConfig.MaxConns %d must not be negative", cfg.MaxConns)
 	case cfg.MaxHeaderBytes < 0:
-		return nil, errors.New("adapt: ListenerConfig.MaxHeaderBytes must not be negative")
+		return nil, fmt.Errorf("adapt: ListenerConfig.MaxHeaderBytes %d must not be negative", cfg.MaxHeaderBytes)
 	case t != nil && len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil:
-		return nil, errors.New("adapt: ListenerConfig.TLSConfig has no certificate")
+		return nil, errors.New("adapt: ListenerConfig.TLSConfig has no certificate: set Certificates, GetCertificate or GetConfigForClient")
 	}
-	tcp, err := net.Listen("tcp", addr)
+	tcp, err := server.Listen(addr)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("adapt: %w", err)
 	}
 	l := &Listener{tcp: tcp, logger: cfg.Logger, attached: make(map[string]*endpoint)}
 	if l.logger == nil {
@@ -98,10 +100,14 @@ func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
 // request that up gets, and [Caller.Request], have the path values. It may be called
 // before and after Start. nil cfg are all defaults.
 //
-// A pattern that is invalid, attached already, or in conflict with another is an
-// error, as are options that cannot work. What up returns is known only then:
+// A pattern that is invalid, attached already, in conflict with another, or such that no
+// handshake can match it ("POST /chat", "example.com:80/") is an error, as are options
+// that cannot work. What up returns is known only then:
 // [Service.Validate] tells beforehand.
 func (l *Listener) Attach(pattern string, up UpgradeFunc, cfg *ServiceConfig) error {
+	if err := checkPattern(pattern); err != nil {
+		return fmt.Errorf("adapt: attach %q: %w", pattern, err)
+	}
 	e, err := newEndpoint(up, cfg)
 	if err != nil {
 		return fmt.Errorf("adapt: attach %q: %w", pattern, err)
@@ -112,7 +118,7 @@ func (l *Listener) Attach(pattern string, up UpgradeFunc, cfg *ServiceConfig) er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.server.Closing() {
-		return fmt.Errorf("adapt: attach %q: listener stopped: %w", pattern, net.ErrClosed)
+		return fmt.Errorf("adapt: attach %q: %w", pattern, server.ErrStopped)
 	}
 	if l.attached[pattern] != nil {
 		return fmt.Errorf("adapt: attach %q: there is a service already", pattern)
@@ -142,12 +148,12 @@ func (l *Listener) Detach(pattern string) error {
 func (l *Listener) remux() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%v", v)
+			err = errors.New(withoutPlaces(fmt.Sprint(v)))
 		}
 	}()
 	mux := http.NewServeMux()
-	for pattern, e := range l.attached {
-		mux.Handle(pattern, e)
+	for _, pattern := range slices.Sorted(maps.Keys(l.attached)) { // an error has the same text every time
+		mux.Handle(pattern, l.attached[pattern])
 	}
 	l.mux.Store(mux)
 	return nil
@@ -169,7 +175,7 @@ func (l *Listener) Start() error {
 //
 // When ctx ends first, the connections that are left are cut and an error
 // that matches ctx's cause is returned; their callbacks may still run then. [Listener.ImmediateStop] cuts it short
-// likewise, and makes it return net.ErrClosed. A second GracefulStop waits for the
+// likewise, and its error then matches net.ErrClosed. A second GracefulStop waits for the
 // first, at most until its own ctx ends. Do not call it in a callback of this listener,
 // for whose return it would wait.
 func (l *Listener) GracefulStop(ctx context.Context) error { return l.server.Shutdown(ctx) }

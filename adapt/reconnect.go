@@ -3,10 +3,13 @@ package adapt
 import (
 	"context"
 	"fmt"
-	"net"
 
 	"github.com/chanws/chanws"
+	"github.com/chanws/chanws/internal/pump"
 )
+
+// errClientClosed ends the context of a client that connects again.
+const errClientClosed pump.ClosedError = "adapt: the client has been closed"
 
 // A reconnection is how a client with Retry connects.
 type reconnection struct {
@@ -21,7 +24,7 @@ func (a *AsyncClient) connect(ctx context.Context, b *bridge, r reconnection) er
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
 	a.Caller = b.caller
-	b.caller.leave = func() { end(net.ErrClosed) }
+	b.caller.leave = func() { end(errClientClosed) }
 	opened := make(chan error, 1)
 	go func() {
 		defer close(a.done)

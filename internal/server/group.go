@@ -6,11 +6,19 @@ package server
 import (
 	"context"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 
 	"github.com/chanws/chanws/internal/handshake"
+	"github.com/chanws/chanws/internal/pump"
+)
+
+const (
+	// errCutShort is the error of a Shutdown during which Close was called.
+	errCutShort pump.ClosedError = "shutdown cut short by a close, which ended connections without a close handshake"
+	// ErrStopped is the error of an operation on a server that has begun to end, and
+	// the cause of its requests' contexts.
+	ErrStopped pump.ClosedError = "the listener has been stopped"
 )
 
 // A Member is a connection in a [Group], or what stands for one.
@@ -38,8 +46,11 @@ type Group struct {
 // Shutdown tells all members to go away, refuses new ones, and waits until all have
 // left. When ctx ends first it kills those that are left and returns an error that
 // matches ctx.Err() and ctx's cause. After [Group.Close] has cut it short, it returns
-// net.ErrClosed. A second Shutdown waits for the first, at most until its ctx ends.
+// an error that matches net.ErrClosed. A second Shutdown waits for the first, at most until its ctx ends.
 func (g *Group) Shutdown(ctx context.Context) error {
+	if ctx == nil {
+		return pump.ErrNilContext
+	}
 	if !g.begin() {
 		return g.awaitDone(ctx)
 	}
@@ -130,7 +141,7 @@ func (g *Group) result(ctx context.Context) error {
 	case g.cut && ctx.Err() != nil:
 		return handshake.Ended(ctx)
 	case g.cut:
-		return net.ErrClosed
+		return errCutShort
 	}
 	return nil
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/chanws/chanws/internal/handshake"
+	"github.com/chanws/chanws/internal/pump"
 )
 
 const (
@@ -92,7 +92,7 @@ func New(c Config) *Server {
 		attempts: make(map[net.Conn]*attempt),
 	}
 	s.ctx, s.stopAll = context.WithCancelCause(context.Background())
-	s.onKill = func() { s.stopAll(net.ErrClosed) }
+	s.onKill = func() { s.stopAll(ErrStopped) }
 	s.http = s.newHTTP()
 	return s
 }
@@ -103,9 +103,9 @@ func (s *Server) Start() error {
 	defer s.mu.Unlock()
 	switch {
 	case s.done != nil || s.killed:
-		return fmt.Errorf("listener stopped: %w", net.ErrClosed)
+		return ErrStopped
 	case s.started:
-		return errors.New("listener started already")
+		return errors.New("the listener has already been started")
 	}
 	s.started = true
 	go func() {
@@ -128,6 +128,9 @@ func (s *Server) Start() error {
 // Shutdown is [Group.Shutdown], and ends the server. The listener is closed last, so
 // that clients that come meanwhile are answered with 503.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if ctx == nil {
+		return pump.ErrNilContext
+	}
 	if !s.begin() {
 		return s.awaitDone(ctx)
 	}
@@ -168,7 +171,7 @@ func (s *Server) end(ctx context.Context) {
 		s.await(grace, ready)
 	}
 	awaitAnswers(ctx, func() bool { return s.killed || answered() })
-	s.stopAll(net.ErrClosed)
+	s.stopAll(ErrStopped)
 	s.http.Close()
 	s.mu.Lock()
 	started := s.started
