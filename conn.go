@@ -200,13 +200,13 @@ func newConn(ctx context.Context, s *handshake.Stream, client bool, set *setting
 		options, onDrop = logLifecycle(logger, set), logDrops(logger, set.onDrop)
 	}
 	c.pump = pump.Start(pump.Config[Event, Message]{
-		Context:    ctx,
-		Conn:       s.Conn,
-		Buffered:   s.Buffered,
-		Client:     client,
-		Options:    options,
-		OnDrop:     onDrop,
-		Vocabulary: &vocabulary,
+		Context:  ctx,
+		Conn:     s.Conn,
+		Buffered: s.Buffered,
+		Client:   client,
+		Options:  options,
+		OnDrop:   onDrop,
+		Types:    &vocabulary,
 
 		Compression: set.compression.start(s.Deflate, client),
 	})

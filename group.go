@@ -78,7 +78,7 @@ type member Conn
 
 func (m *member) Conn() *Conn { return (*Conn)(m) }
 func (m *member) GoAway()     { m.pump.Shutdown(int(StatusGoingAway), server.GoingAwayReason) }
-func (m *member) Kill()       { m.pump.Kill() }
+func (m *member) Kill()       { m.pump.Abort() }
 
 // join makes m, which stands for c, a member of the seat's groups until c has ended.
 func (c *Conn) join(seat *server.Seat, m server.Member) {

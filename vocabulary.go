@@ -11,7 +11,7 @@ import (
 )
 
 // vocabulary tells the pumps how events are made and messages are read.
-var vocabulary = pump.Vocabulary[Event, Message]{
+var vocabulary = pump.Types[Event, Message]{
 	Text:     func(s string) Event { return Text(s) },
 	Binary:   func(b []byte) Event { return Binary(b) },
 	Ping:     func(b []byte) Event { return Ping(b) },

@@ -4,8 +4,8 @@ import "github.com/chanws/chanws/internal/frame"
 
 var errInvalidUTF8 = &frame.Error{Code: 1007, Reason: "text message is not valid UTF-8"}
 
-// assembly is a message that comes in pieces: in fragments, or in a frame larger
-// than what one read brings.
+// assembly is a message that arrives in parts: in fragments, or in a frame that one read
+// does not complete.
 type assembly struct {
 	opcode     frame.Opcode
 	compressed bool
@@ -13,25 +13,25 @@ type assembly struct {
 	text       frame.UTF8
 }
 
-// directRead is how much of a frame must be missing for it to be read into the
-// message instead of the buffer, where the next frames would come along.
+// directRead is how many bytes of a frame must be missing for them to be read directly into
+// the message. Fewer are read into the buffer, together with the frames that follow.
 const directRead = bufferSize / 2
 
-// firstPayload bounds what is set aside for a message before any of it has come: a
-// header may claim what it likes.
+// firstPayload bounds the memory that is allocated for a message before any of it has
+// arrived, because a header can claim any length.
 const firstPayload = 64 << 10
 
-// readPart takes a frame's payload as it comes, and delivers the message when that
-// was its last one.
-func (p *Pump[E, M]) readPart(h frame.Header) error {
+// readPart reads a frame's payload as it arrives, and delivers the message if this was its
+// last frame.
+func (p *pump) readPart(h frame.Header) error {
 	in := &p.in
 	m := &in.message
 	if h.Opcode != frame.Continuation {
 		m.opcode, m.compressed = h.Opcode, h.RSV1
 	}
 	key := h.Key
-	p.midFrame.Store(true)
-	defer p.frameEnded()
+	p.frameInParts.Store(true)
+	defer p.frameComplete()
 	for left := h.Length; left > 0; {
 		if n := min(int64(in.end-in.start), left); n > 0 {
 			m.reserve(left, int(n))
@@ -52,7 +52,7 @@ func (p *Pump[E, M]) readPart(h frame.Header) error {
 			continue
 		}
 		m.reserve(left, 1)
-		p.counters.in.publish(&in.tally)
+		p.counters.in.publish(&in.counts)
 		room := m.payload[len(m.payload):min(int64(cap(m.payload)), int64(len(m.payload))+left)]
 		n, err := in.readInto(room)
 		if err != nil {
@@ -71,8 +71,8 @@ func (p *Pump[E, M]) readPart(h frame.Header) error {
 	return p.readAssembled()
 }
 
-// readAssembled delivers the message whose last fragment has come.
-func (p *Pump[E, M]) readAssembled() error {
+// readAssembled delivers a message whose last frame is complete.
+func (p *pump) readAssembled() error {
 	m := p.in.message
 	p.in.message = assembly{}
 	if m.compressed {
@@ -83,15 +83,15 @@ func (p *Pump[E, M]) readAssembled() error {
 	if m.opcode == frame.Text && !m.text.Complete() {
 		return errInvalidUTF8
 	}
-	if skip, err := p.admitMessage(); skip {
+	if skip, err := p.countMessage(); skip {
 		return err
 	}
 	return p.deliverOwned(m.opcode, m.payload)
 }
 
-// reserve makes room for n bytes more, of left that the frame still has. It never sets
-// aside more than firstPayload and a multiple of what has come, and grows by at least
-// half as much again: many small fragments take linear time.
+// reserve makes room for n more bytes of the left bytes that the frame still has. It never
+// allocates more than firstPayload or a multiple of what has arrived, and grows by at least
+// half, so that many small fragments take linear time.
 func (m *assembly) reserve(left int64, n int) {
 	if cap(m.payload)-len(m.payload) >= n {
 		return
@@ -104,8 +104,8 @@ func (m *assembly) reserve(left int64, n int) {
 	Recycle(old)
 }
 
-// accept unmasks and checks the last n bytes, as early as they are there: RFC 6455
-// section 8.1 allows to fail fast.
+// accept unmasks and checks the last n bytes as soon as they are there. RFC 6455 section
+// 8.1 allows failing early.
 func (m *assembly) accept(n int, masked bool, key uint32) (uint32, error) {
 	fresh := m.payload[len(m.payload)-n:]
 	if masked {

@@ -27,7 +27,7 @@ func benchOver(b *testing.B, sizes []int, run func(b *testing.B, p *Pump[any, an
 				near, far := streams[stream](b)
 				opts := testOptions()
 				opts.MaxMessageSize = None
-				p := Start(Config[any, any]{Context: context.Background(), Conn: near, Options: &opts, Vocabulary: &testVocabulary})
+				p := Start(Config[any, any]{Context: context.Background(), Conn: near, Options: &opts, Types: &testTypes})
 				defer func() {
 					far.Close()
 					p.CloseNow()

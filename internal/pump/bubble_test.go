@@ -27,7 +27,7 @@ func bubbleOf(t *testing.T, cfg testConfig, test func(t *testing.T, p *Pump[any,
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		cfg := cfg
-		cfg.Context, cfg.Vocabulary = context.Background(), &testVocabulary
+		cfg.Context, cfg.Types = context.Background(), &testTypes
 		switch c := cfg.Conn.(type) {
 		case nil:
 			cfg.Conn = near

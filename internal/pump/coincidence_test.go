@@ -106,7 +106,7 @@ func newCoincide(t *testing.T, seed uint64) *coincide {
 // steps is torn apart by that.
 func (c *coincide) start() {
 	near, far := net.Pipe()
-	voc := testVocabulary
+	voc := testTypes
 	voc.Idle = func(d time.Duration) any { c.idleFor(d); return idle(d) }
 	pumpRng := c.source()
 	var mu sync.Mutex
@@ -122,7 +122,7 @@ func (c *coincide) start() {
 	c.peer = newQuantumPeer(c, far)
 	c.p = Start(testConfig{
 		Context: context.Background(), Conn: &stumbling{near, stumble}, Client: c.client,
-		Options: &c.opts, Vocabulary: &voc,
+		Options: &c.opts, Types: &voc,
 	})
 	c.t.Cleanup(c.stop)
 	holds := c.source()

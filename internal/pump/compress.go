@@ -5,35 +5,34 @@ import (
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// Compression is what the handshake has agreed on, RFC 7692. The pumps own both ends:
-// the write pump the encoder, the read pump the decoder.
+// Compression is what the handshake has negotiated, RFC 7692. The write pump owns the
+// encoder, the read pump the decoder.
 type Compression struct {
 	Encoder *deflate.Encoder
 	Decoder *deflate.Decoder
-	// Threshold is the size from which a message is worth it, in bytes.
+	// Threshold is the smallest size of a message to compress, in bytes.
 	Threshold int
 }
 
-// maxInBatch is the size up to which a message is compressed into the batch itself,
-// so that many small ones still go out with one call.
+// maxInBatch is the largest message that is compressed into the batch itself, so that many
+// small messages are still written with one call.
 const maxInBatch = bufferSize / 2
 
-// compresses reports whether a message is to be compressed. An empty message could only
-// grow.
-func (p *Pump[E, M]) compresses(m *Outgoing) bool {
+// compresses reports whether to compress a message. An empty one could only grow.
+func (p *pump) compresses(m *Outgoing) bool {
 	return p.compression != nil && !m.Opcode.Control() && len(m.Payload) >= max(p.compression.Threshold, 1)
 }
 
-// writeCompressed gathers a message compressed. When that would not make it smaller,
+// writeCompressed gathers a message compressed. If compression does not make it smaller,
 // done is false, and neither the batch nor the encoder's window has changed.
-func (p *Pump[E, M]) writeCompressed(m *Outgoing, e *entry) (done bool, err error) {
-	if p.attention.Load() {
-		if err := p.boundary(); err != nil {
+func (p *pump) writeCompressed(m *Outgoing, w *writeRequest) (done bool, err error) {
+	if p.controlPending() {
+		if err := p.writeControl(); err != nil {
 			return false, err
 		}
 	}
 	source := m.Payload
-	if e != nil && e.copied {
+	if w != nil && w.cancellable {
 		if n := len(source); n <= bufferSize {
 			lent := buffers.Get().(*[bufferSize]byte)
 			defer buffers.Put(lent)
@@ -42,7 +41,7 @@ func (p *Pump[E, M]) writeCompressed(m *Outgoing, e *entry) (done bool, err erro
 			source = newPayload(n)[:n]
 			defer Recycle(source)
 		}
-		p.borrow(source, e)
+		p.borrow(source, w)
 	}
 	if n := len(source); n <= maxInBatch && int64(n) <= p.opts.FragmentSize {
 		return p.compressIntoBatch(m.Opcode, source)
@@ -53,22 +52,22 @@ func (p *Pump[E, M]) writeCompressed(m *Outgoing, e *entry) (done bool, err erro
 	if !smaller {
 		return false, nil
 	}
-	return true, p.writeFragments(&Outgoing{Opcode: m.Opcode, Payload: compressed, compressed: true}, nil)
+	return true, p.writeFragments(m.Opcode, compressed, true, nil)
 }
 
-// borrow copies the payload of an entry that may be taken back at any time, a piece at
-// a time: nobody else must wait for mu long.
-func (p *Pump[E, M]) borrow(b []byte, e *entry) {
+// borrow copies the payload of a request that may be withdrawn at any time. It copies
+// piece by piece, so that nobody waits for mu for long.
+func (p *pump) borrow(b []byte, w *writeRequest) {
 	for done := 0; done < len(b); {
 		p.mu.Lock()
-		done += copy(b[done:min(len(b), done+bufferSize)], e.rest[done:])
+		done += copy(b[done:min(len(b), done+bufferSize)], w.rest[done:])
 		p.mu.Unlock()
 	}
 }
 
-// compressIntoBatch gathers a message as one frame, its payload compressed where it is
-// to be written. Masking follows in place.
-func (p *Pump[E, M]) compressIntoBatch(opcode frame.Opcode, source []byte) (done bool, err error) {
+// compressIntoBatch gathers a message as one frame. The payload is compressed into the
+// batch and masked in place.
+func (p *pump) compressIntoBatch(opcode frame.Opcode, source []byte) (done bool, err error) {
 	out := &p.out
 	h := frame.Header{Fin: true, RSV1: true, Opcode: opcode, Length: int64(len(source)), Masked: p.client}
 	reserved := h.Size()
@@ -77,7 +76,7 @@ func (p *Pump[E, M]) compressIntoBatch(opcode frame.Opcode, source []byte) (done
 			return false, err
 		}
 	}
-	p.hold()
+	p.getBatch()
 	start := len(out.batch)
 	batch, smaller := p.compression.Encoder.Encode(out.batch[:start+reserved], source)
 	if !smaller {
@@ -89,7 +88,7 @@ func (p *Pump[E, M]) compressIntoBatch(opcode frame.Opcode, source []byte) (done
 		h.Key = out.keys.next()
 	}
 	out.batch = h.Append(out.batch)
-	out.batch = append(out.batch, payload...) // where it is, but for a header that got shorter
+	out.batch = append(out.batch, payload...) // in place, unless the header got shorter
 	if p.client {
 		frame.Mask(out.batch[len(out.batch)-len(payload):], h.Key)
 	}

@@ -23,7 +23,7 @@ func compressed(t *testing.T, opts Options, level int, toServer, toClient flow) 
 	a, b := tcpPair(t)
 	start := func(isClient bool, sent, received flow) *Pump[any, any] {
 		cfg := Config[any, any]{
-			Context: context.Background(), Conn: b, Client: isClient, Options: &opts, Vocabulary: &testVocabulary,
+			Context: context.Background(), Conn: b, Client: isClient, Options: &opts, Types: &testTypes,
 			Compression: &Compression{
 				Encoder: deflate.NewEncoder(sent.bits, sent.takeover, level),
 				Decoder: deflate.NewDecoder(received.bits, received.takeover),
@@ -102,7 +102,7 @@ func TestACompressedPayloadMayBeSomewhatLargerThanItsMessage(t *testing.T) {
 func TestAShortHeaderLeavesNoGapBeforeACompressedPayload(t *testing.T) {
 	opts := testOptions()
 	a, b := tcpPair(t)
-	p := Start(Config[any, any]{Context: context.Background(), Conn: b, Options: &opts, Vocabulary: &testVocabulary, Compression: &Compression{
+	p := Start(Config[any, any]{Context: context.Background(), Conn: b, Options: &opts, Types: &testTypes, Compression: &Compression{
 		Encoder: deflate.NewEncoder(15, false, 1), Decoder: deflate.NewDecoder(15, false),
 	}})
 	t.Cleanup(func() { p.CloseNow() })

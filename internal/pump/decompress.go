@@ -3,15 +3,13 @@ package pump
 import (
 	"errors"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/chanws/chanws/internal/deflate"
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// compressedLimit is the most that the payload of a compressed message may have, all
-// frames together, for one of up to limit bytes. What cannot be compressed grows by
-// less than an eighth, in any sensible pieces.
+// compressedLimit returns how many bytes the compressed payload of a message of up to limit
+// bytes may have, in all its frames. Incompressible data grows by less than an eighth.
 func compressedLimit(limit int64) int64 {
 	if limit > None-limit/8-1024 {
 		return None
@@ -19,9 +17,9 @@ func compressedLimit(limit int64) int64 {
 	return limit + limit/8 + 1024
 }
 
-// readCompressed delivers a compressed message, of which all has come and been
-// unmasked. Limit and UTF-8 are about what it is when decompressed.
-func (p *Pump[E, M]) readCompressed(opcode frame.Opcode, compressed []byte) error {
+// readCompressed delivers a compressed message that is complete and unmasked. The size
+// limit and the UTF-8 check apply to the decompressed payload.
+func (p *pump) readCompressed(opcode frame.Opcode, compressed []byte) error {
 	payload, err := p.compression.Decoder.Decode(compressed, p.opts.MaxMessageSize, newPayload)
 	switch {
 	case errors.Is(err, deflate.ErrTooLarge):
@@ -31,25 +29,19 @@ func (p *Pump[E, M]) readCompressed(opcode frame.Opcode, compressed []byte) erro
 	case opcode == frame.Text && !utf8.Valid(payload):
 		return errInvalidUTF8
 	}
-	if skip, err := p.admitMessage(); skip {
+	if skip, err := p.countMessage(); skip {
 		return err
 	}
 	return p.deliverOwned(opcode, payload)
 }
 
-// deliverOwned delivers a message whose payload nobody else has. One with much unused
-// room behind it is moved: the receiver may keep it for long.
-func (p *Pump[E, M]) deliverOwned(opcode frame.Opcode, payload []byte) error {
+// deliverOwned delivers a message whose payload nobody else uses. A payload with much unused
+// capacity is copied first, because the receiver may keep it for long.
+func (p *pump) deliverOwned(opcode frame.Opcode, payload []byte) error {
 	if waste := cap(payload) - len(payload); waste > len(payload)/4 {
 		own := append(make([]byte, 0, len(payload)), payload...)
 		Recycle(payload)
 		payload = own
 	}
-	if opcode == frame.Text {
-		return p.deliver(p.voc.Text(unsafe.String(unsafe.SliceData(payload), len(payload))))
-	}
-	if payload == nil {
-		payload = []byte{} // as that of an empty message in one frame
-	}
-	return p.deliver(p.voc.Binary(payload))
+	return p.delivery.deliver(opcode, payload)
 }

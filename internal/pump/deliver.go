@@ -1,8 +1,24 @@
 package pump
 
-// deliver puts a data event. With Block it waits for the consumer; only a local
+import (
+	"time"
+	"unsafe"
+
+	"github.com/chanws/chanws/internal/frame"
+)
+
+// deliver puts a data event. With Block it waits for the consumer; only the user's own
 // Close ends that.
-func (p *Pump[E, M]) deliver(ev E) error {
+func (p *Pump[E, M]) deliver(opcode frame.Opcode, payload []byte) error {
+	var ev E
+	if opcode == frame.Text {
+		ev = p.types.Text(unsafe.String(unsafe.SliceData(payload), len(payload)))
+	} else {
+		if payload == nil {
+			payload = []byte{} // an empty message in fragments is like one in a single frame
+		}
+		ev = p.types.Binary(payload)
+	}
 	select {
 	case p.events <- ev:
 	default:
@@ -10,16 +26,13 @@ func (p *Pump[E, M]) deliver(ev E) error {
 			return err
 		}
 	}
-	if p.dropping.Load() {
-		// A local Close came in between: its own emptying may have been too early.
-		p.discardEvents()
-	}
+	p.discardLate()
 	return nil
 }
 
 // deliverFull puts a data event that found the channel full.
 func (p *Pump[E, M]) deliverFull(ev E) error {
-	p.counters.in.publish(&p.in.tally)
+	p.counters.in.publish(&p.in.counts)
 	switch p.opts.Overflow {
 	case DropNewest:
 		p.overflowed(ev)
@@ -40,41 +53,44 @@ func (p *Pump[E, M]) deliverFull(ev E) error {
 		p.overflowed(ev)
 		return p.consumerTooSlow()
 	default:
-		p.pauseClocks()
+		p.mu.Lock()
+		p.pauseTimers()
+		p.mu.Unlock()
 		select {
 		case p.events <- ev:
-		case <-p.freed:
+		case <-p.userClosed:
 			p.counters.droppedEvents.Add(1)
 		}
-		p.resumeClocks()
+		p.mu.Lock()
+		p.resumeTimers()
+		p.mu.Unlock()
 	}
 	return nil
 }
 
-// deliverControl puts an event for a control frame, unless the channel is full.
-func (p *Pump[E, M]) deliverControl(event func([]byte) E, payload []byte) {
-	if p.dropping.Load() {
+// deliverControl puts an event for a ping or pong, unless the channel is full.
+func (p *Pump[E, M]) deliverControl(opcode frame.Opcode, payload []byte) {
+	if isClosed(p.userClosed) {
 		p.counters.droppedEvents.Add(1)
 		return
 	}
-	ev := event(append([]byte(nil), payload...))
-	select {
-	case p.events <- ev:
-	default:
-		p.overflowed(ev)
+	event := p.types.Ping
+	if opcode == frame.Pong {
+		event = p.types.Pong
 	}
-	if p.dropping.Load() {
-		p.discardEvents()
+	p.offer(event(append([]byte(nil), payload...)))
+	p.discardLate()
+}
+
+// deliverIdle puts an idle event, from a timer. Called with mu held.
+func (p *Pump[E, M]) deliverIdle(idle time.Duration) {
+	if !isClosed(p.userClosed) {
+		p.offer(p.types.Idle(idle))
 	}
 }
 
-// deliverIdle puts an idle event, from a timer.
-func (p *Pump[E, M]) deliverIdle(ev E) {
-	p.deliveryMu.Lock()
-	defer p.deliveryMu.Unlock()
-	if p.ending || p.dropping.Load() {
-		return
-	}
+// offer puts an event, unless the channel is full.
+func (p *Pump[E, M]) offer(ev E) {
 	select {
 	case p.events <- ev:
 	default:
@@ -88,67 +104,23 @@ func (p *Pump[E, M]) overflowed(ev E) {
 	if p.onDrop == nil {
 		return
 	}
-	if m, ok := p.voc.Message(ev); ok {
+	if m, ok := p.types.Message(ev); ok {
 		p.onDrop(m, ErrOverflow)
 	}
 }
 
-// discardEvents empties the event channel for a local Close.
-func (p *Pump[E, M]) discardEvents() {
-	p.deliveryMu.Lock()
-	defer p.deliveryMu.Unlock()
-	if !p.ending {
+// discardLate empties the event channel again if the user has closed: an event may have
+// been put after Close had emptied the channel.
+func (p *Pump[E, M]) discardLate() {
+	if isClosed(p.userClosed) {
+		p.mu.Lock()
 		p.emptyEvents()
+		p.mu.Unlock()
 	}
 }
 
-// offerTerminal puts the terminal event and closes the channel, if that takes no
-// waiting. From its call on no other event is put.
-func (p *Pump[E, M]) offerTerminal(ev E) bool {
-	p.deliveryMu.Lock()
-	defer p.deliveryMu.Unlock()
-	p.ending = true
-	if p.dropping.Load() {
-		p.emptyEvents()
-	}
-	select {
-	case p.events <- ev:
-		p.closeEvents()
-		return true
-	default:
-		return false
-	}
-}
-
-// putTerminal puts the terminal event when the consumer has made room, or a local
-// Close has.
-func (p *Pump[E, M]) putTerminal(ev E) {
-	p.events <- ev // nobody else puts events now
-	p.deliveryMu.Lock()
-	p.closeEvents()
-	p.deliveryMu.Unlock()
-}
-
-func (p *Pump[E, M]) closeEvents() {
-	close(p.events)
-	p.ended = true
-}
-
-// free is the local Close's part: from now on nobody waits for the consumer, and
-// what it has not received is discarded. When the terminal event is in the channel
-// for good, nothing is.
-func (p *Pump[E, M]) free() {
-	p.deliveryMu.Lock()
-	defer p.deliveryMu.Unlock()
-	close(p.freed)
-	p.dropping.Store(true)
-	if !p.ended {
-		p.emptyEvents()
-	}
-}
-
-// emptyEvents discards what waits in the event channel. A terminal event that was
-// just put is put again: it is the last one. Called with deliveryMu held.
+// emptyEvents discards what waits in the event channel. A terminal event that was just
+// put is put again: it is the last one. Called with mu held.
 func (p *Pump[E, M]) emptyEvents() {
 	for {
 		select {
@@ -163,3 +135,41 @@ func (p *Pump[E, M]) emptyEvents() {
 		}
 	}
 }
+
+// offerTerminal puts the terminal event and closes the channel, if that needs no
+// waiting. No other event is put after the end has been decided.
+func (p *Pump[E, M]) offerTerminal() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if isClosed(p.userClosed) {
+		p.emptyEvents()
+	}
+	select {
+	case p.events <- any(p.err).(E):
+		p.closeEvents()
+		return true
+	default:
+		return false
+	}
+}
+
+// putTerminal puts the terminal event when the consumer, or the user's own Close, has
+// made room.
+func (p *Pump[E, M]) putTerminal() {
+	p.events <- any(p.err).(E) // nobody else puts events now
+	p.mu.Lock()
+	p.closeEvents()
+	p.mu.Unlock()
+}
+
+// closeEvents ends the event channel after the terminal event. Called with mu held.
+func (p *Pump[E, M]) closeEvents() {
+	close(p.events)
+	p.advance(stateOver)
+}
+
+func (p *Pump[E, M]) closedError(code int, reason string) error {
+	return any(p.types.Closed(code, reason)).(error)
+}
+
+func (p *Pump[E, M]) failedError(err error) error { return any(p.types.Failed(err)).(error) }

@@ -13,17 +13,17 @@ import (
 )
 
 var (
-	// ErrInvalidMessage is matched by the error for a message that cannot be sent.
+	// ErrInvalidMessage matches the errors of messages that cannot be sent.
 	ErrInvalidMessage = errors.New("invalid message")
-	// ErrOverflow is matched by the error for an event that found the channel full.
+	// ErrOverflow matches the errors of events that found the channel full.
 	ErrOverflow = errors.New("event channel full")
 )
 
 // ErrNilContext is returned instead of a panic for a nil context.
 var ErrNilContext = errors.New("chanws: nil context: want context.Background() or another")
 
-// A ClosedError is a text that says what was closed, and by whom. It matches
-// net.ErrClosed, whose own text says neither.
+// A ClosedError says what was closed, and by whom. It matches net.ErrClosed, whose own text
+// says neither.
 type ClosedError string
 
 func (e ClosedError) Error() string { return string(e) }
@@ -34,7 +34,7 @@ func (e ClosedError) Unwrap() error { return net.ErrClosed }
 const (
 	// errClosing is the error of a message that comes after our close frame.
 	errClosing ClosedError = "chanws: write after a close frame was sent"
-	// errTooLate is the error of a message on Send that nothing writes any more.
+	// errTooLate is the error of a message on Send that is not written any more.
 	errTooLate ClosedError = "chanws: message sent after the connection ended, or after its close frame"
 	// errClosedNow is the end of a connection by CloseNow.
 	errClosedNow ClosedError = "chanws: connection closed by CloseNow, without a close handshake"
@@ -44,7 +44,7 @@ const (
 	errAlreadyClosed ClosedError = "chanws: the connection has already been closed by an earlier Close or CloseNow"
 )
 
-// A violation is a breach that matches is besides the close code it deserves.
+// A violation is a protocol error that also matches another error.
 type violation struct {
 	breach *frame.Error
 	is     error
@@ -54,33 +54,33 @@ func (v *violation) Error() string { return v.breach.Error() }
 
 func (v *violation) Unwrap() []error { return []error{v.breach, v.is} }
 
-// A dropped connection: the peer is gone without a close frame. It matches
-// io.ErrUnexpectedEOF besides what it wraps.
-type dropped struct{ err error }
+// connectionLost says that the peer is gone without a close frame. It matches
+// io.ErrUnexpectedEOF and what it wraps.
+type connectionLost struct{ err error }
 
-func (d *dropped) Error() string {
-	if d.err == io.EOF || d.err == io.ErrUnexpectedEOF {
+func (e *connectionLost) Error() string {
+	if e.err == io.EOF || e.err == io.ErrUnexpectedEOF {
 		return "chanws: connection dropped by the peer without a close frame"
 	}
-	return "chanws: connection dropped: " + d.err.Error()
+	return "chanws: connection dropped: " + e.err.Error()
 }
 
-func (d *dropped) Unwrap() error { return d.err }
+func (e *connectionLost) Unwrap() error { return e.err }
 
-func (d *dropped) Is(target error) bool { return target == io.ErrUnexpectedEOF }
+func (e *connectionLost) Is(target error) bool { return target == io.ErrUnexpectedEOF }
 
-// goneErrors are what the system says when the peer, or the way to it, is gone.
-var goneErrors = []error{
+// lostErrors are the operating system's errors for a peer or a route that is gone.
+var lostErrors = []error{
 	io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe,
 	syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ETIMEDOUT,
 	syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.ENOTCONN,
 }
 
-// networkError gives an error of the stream as the user is to see it.
+// networkError returns an error of the stream in the form that users see.
 func networkError(operation string, err error) error {
-	for _, gone := range append(goneErrors, systemGoneErrors...) {
+	for _, gone := range append(lostErrors, systemLostErrors...) {
 		if errors.Is(err, gone) {
-			return &dropped{err}
+			return &connectionLost{err}
 		}
 	}
 	return fmt.Errorf("chanws: %s: %w", operation, err)
@@ -88,7 +88,7 @@ func networkError(operation string, err error) error {
 
 // writeError returns the error for a write that failed with err. A timeout names the
 // option that set it.
-func (p *Pump[E, M]) writeError(err error) error {
+func (p *pump) writeError(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("chanws: write: the peer took no byte within Options.WriteTimeout %v: %w", p.opts.WriteTimeout, err)
 	}
@@ -97,9 +97,9 @@ func (p *Pump[E, M]) writeError(err error) error {
 
 // unansweredClose returns the error for a peer that has not answered our close frame
 // within d.
-func (p *Pump[E, M]) unansweredClose(d time.Duration) error {
+func (p *pump) unansweredClose(d time.Duration) error {
 	limit := fmt.Sprintf("CloseTimeout %v", d)
-	if d != p.closeTimeout { // see patient
+	if d != p.closeTimeout { // see boundedCloseTimeout
 		limit = d.String()
 	}
 	return fmt.Errorf("chanws: no answer to the close frame within %s: %w", limit, os.ErrDeadlineExceeded)
@@ -107,26 +107,26 @@ func (p *Pump[E, M]) unansweredClose(d time.Duration) error {
 
 // noPong returns the close reason for a keepalive ping without a pong. It is the
 // beginning of noPongError's text.
-func (p *Pump[E, M]) noPong() string {
+func (p *pump) noPong() string {
 	return fmt.Sprintf("keepalive: no pong within Options.PongTimeout %v (Options.PingInterval %v)", p.opts.PongTimeout, p.opts.PingInterval)
 }
 
 // noPongError returns the error for a keepalive ping without a pong.
-func (p *Pump[E, M]) noPongError() error {
+func (p *pump) noPongError() error {
 	return fmt.Errorf("chanws: %s: %w", p.noPong(), os.ErrDeadlineExceeded)
 }
 
-// The limits that a peer has exceeded. The reasons go out in the close frame as well:
-// they name the option, and have room in 123 bytes.
+// The following errors name a limit that the peer has exceeded. Their reasons are also sent
+// in the close frame, so they must fit into 123 bytes.
 
 // frameTooLarge returns the violation of a frame with size bytes of payload.
-func (p *Pump[E, M]) frameTooLarge(size int64) error {
+func (p *pump) frameTooLarge(size int64) error {
 	return &frame.Error{Code: 1009, Reason: fmt.Sprintf("frame of %d bytes, more than Options.MaxFrameSize %d", size, p.opts.MaxFrameSize)}
 }
 
 // messageTooLarge returns the violation of a message whose frame with header h is too
 // much, after what has been assembled of it.
-func (p *Pump[E, M]) messageTooLarge(h frame.Header) error {
+func (p *pump) messageTooLarge(h frame.Header) error {
 	size := fmt.Sprintf("%d bytes", uint64(h.Length)+uint64(len(p.in.message.payload)))
 	switch {
 	case h.RSV1 || p.in.message.compressed:
@@ -139,16 +139,16 @@ func (p *Pump[E, M]) messageTooLarge(h frame.Header) error {
 
 // inflatedTooLarge returns the violation of a compressed message, whose size is not
 // known: decompression has stopped at the limit.
-func (p *Pump[E, M]) inflatedTooLarge() error {
+func (p *pump) inflatedTooLarge() error {
 	return &frame.Error{Code: 1009, Reason: fmt.Sprintf("decompressed message of more than Options.MaxMessageSize %d bytes", p.opts.MaxMessageSize)}
 }
 
 // tooManyMessages returns the violation of [Options.Rate].
-func (p *Pump[E, M]) tooManyMessages() error {
+func (p *pump) tooManyMessages() error {
 	return &frame.Error{Code: 1008, Reason: fmt.Sprintf("more messages than Options.MessageRate %v a second, burst %d", p.opts.Rate, max(p.opts.Burst, 1))}
 }
 
 // consumerTooSlow returns the end of a connection by [CloseSlow].
-func (p *Pump[E, M]) consumerTooSlow() error {
+func (p *pump) consumerTooSlow() error {
 	return &violation{&frame.Error{Code: 1008, Reason: fmt.Sprintf("consumer too slow: Options.EventBuffer %d is full", p.opts.EventBuffer)}, ErrOverflow}
 }

@@ -2,5 +2,5 @@
 
 package pump
 
-// systemGoneErrors are the numbers that only Windows has.
-var systemGoneErrors []error
+// systemLostErrors are the numbers that only Windows has.
+var systemLostErrors []error

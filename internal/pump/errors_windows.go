@@ -2,9 +2,9 @@ package pump
 
 import "syscall"
 
-// systemGoneErrors are Windows' own numbers; those in package syscall are invented
+// systemLostErrors are Windows' own numbers; those in package syscall are invented
 // there.
-var systemGoneErrors = []error{
+var systemLostErrors = []error{
 	syscall.Errno(10050), // WSAENETDOWN
 	syscall.Errno(10051), // WSAENETUNREACH
 	syscall.Errno(10052), // WSAENETRESET

@@ -2,7 +2,7 @@ package pump
 
 // What the tests of package pump_test, which use package wstest, need of the others.
 
-var PlainVocabulary = testVocabulary
+var PlainVocabulary = testTypes
 
 func PlainOptions() Options { return testOptions() }
 

@@ -10,20 +10,20 @@ import (
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// writeFailure is a write that failed. boundary is whether the bytes that were written end
-// with a whole frame.
+// writeFailure is a write that failed. wholeFrames reports that the bytes that were
+// written end with a whole frame.
 type writeFailure struct {
-	err      error
-	boundary bool
+	err         error
+	wholeFrames bool
 }
 
 func (f *writeFailure) Error() string { return f.err.Error() }
 
-// flush hands the batch to the operating system.
-func (p *Pump[E, M]) flush() error {
+// flush writes the batch.
+func (p *pump) flush() error {
 	out := &p.out
 	if len(out.batch) == 0 {
-		if out.gathered != (tally{}) || len(out.unflushed) > 0 { // the last payload went out uncopied
+		if out.gathered != (counts{}) || len(out.unflushed) > 0 { // the last payload went out uncopied
 			p.flushed()
 		}
 		return nil
@@ -37,9 +37,8 @@ func (p *Pump[E, M]) flush() error {
 	return nil
 }
 
-// writeVectored hands the batch and a payload behind it to the operating system,
-// uncopied.
-func (p *Pump[E, M]) writeVectored(payload []byte) error {
+// writeVectored writes the batch and, uncopied, a payload that follows it.
+func (p *pump) writeVectored(payload []byte) error {
 	piece := payload[:min(len(payload), writePiece-len(p.out.batch))]
 	both := net.Buffers{p.out.batch, piece}
 	started := p.startWrite()
@@ -51,9 +50,8 @@ func (p *Pump[E, M]) writeVectored(payload []byte) error {
 	return p.writeDirect(payload[len(piece):])
 }
 
-// writeDirect hands the rest of a payload to the operating system, uncopied. The
-// batch is empty.
-func (p *Pump[E, M]) writeDirect(payload []byte) error {
+// writeDirect writes the rest of a payload uncopied. The batch is empty.
+func (p *pump) writeDirect(payload []byte) error {
 	for len(payload) > 0 {
 		piece := payload[:min(len(payload), writePiece)]
 		started := p.startWrite()
@@ -68,7 +66,8 @@ func (p *Pump[E, M]) writeDirect(payload []byte) error {
 	return nil
 }
 
-func (p *Pump[E, M]) startWrite() (started time.Time) {
+// startWrite is called before each call that writes.
+func (p *pump) startWrite() (started time.Time) {
 	if p.opts.WriteTimeout > 0 || p.opts.Trace.Flushed != nil {
 		started = time.Now()
 	}
@@ -79,19 +78,20 @@ func (p *Pump[E, M]) startWrite() (started time.Time) {
 	return started
 }
 
-func (p *Pump[E, M]) endWrite(started time.Time, n int, err error) error {
+// endWrite is called after each call that writes.
+func (p *pump) endWrite(started time.Time, n int, err error) error {
 	out := &p.out
 	if p.opts.WriteTimeout > 0 && p.stall.end() && err == nil {
 		p.conn.SetWriteDeadline(time.Time{}) // the peer took the last byte just then
 	}
-	out.tally.bytes += uint64(n)
-	p.counters.out.bytes.Store(out.tally.bytes)
+	out.counts.bytes += uint64(n)
+	p.counters.out.bytes.Store(out.counts.bytes)
 	if out.other && n > 0 {
-		p.progress.data.Store(out.tally.bytes)
+		p.progress.data.Store(out.counts.bytes)
 		p.noteActivity()
 	}
 	p.progress.calls.Add(1)
-	out.tally.calls++
+	out.counts.calls++
 	if p.opts.Trace.Flushed != nil {
 		p.opts.Trace.Flushed(n, time.Since(started), err)
 	}
@@ -115,13 +115,13 @@ func endsFrame(batch []byte, head, n int) bool {
 	return at == int64(n)
 }
 
-// flushed notes that the whole batch is with the operating system.
-func (p *Pump[E, M]) flushed() {
+// flushed notes that the whole batch is written.
+func (p *pump) flushed() {
 	out := &p.out
 	if out.keepalive || len(out.unflushed) > 0 {
 		p.mu.Lock()
 		if out.keepalive {
-			p.keepaliveSent()
+			p.pingWritten()
 		}
 		for i, e := range out.unflushed {
 			e.finish(nil)
@@ -133,61 +133,59 @@ func (p *Pump[E, M]) flushed() {
 			out.unflushed = nil
 		}
 	}
-	out.tally.add(&out.gathered)
-	out.gathered, out.head, out.keepalive, out.other = tally{}, 0, false, false
+	out.counts.add(&out.gathered)
+	out.gathered, out.head, out.keepalive, out.other = counts{}, 0, false, false
 	out.batch = out.batch[:0]
-	p.counters.out.publish(&out.tally)
+	p.counters.out.publish(&out.counts)
 }
 
-// hold makes sure that there is a batch to gather in.
-func (p *Pump[E, M]) hold() {
+// getBatch takes a buffer for the batch from the pool, if there is none.
+func (p *pump) getBatch() {
 	if p.out.buf == nil {
 		p.out.buf = buffers.Get().(*[bufferSize]byte)
 		p.out.batch = p.out.buf[:0]
 	}
 }
 
-// releaseBatch returns the empty batch's buffer to the pool before the pump waits.
-func (p *Pump[E, M]) releaseBatch() {
+// putBatch puts the buffer of the empty batch back before the pump waits.
+func (p *pump) putBatch() {
 	if p.out.buf != nil {
 		buffers.Put(p.out.buf)
 		p.out.buf, p.out.batch = nil, nil
 	}
 }
 
-// writeFailed does what remains after a write that failed. That does not decide the
-// end: the peer's last messages and its close frame are still read for a while.
-func (p *Pump[E, M]) writeFailed(f *writeFailure) {
+// writeFailed ends the writing after a write that failed. The connection does not end yet:
+// the peer's last messages and its close frame are still read for up to CloseTimeout.
+func (p *pump) writeFailed(f *writeFailure) {
 	p.mu.Lock()
-	if p.end.decided {
+	if p.state >= stateEnded {
 		p.mu.Unlock()
 		return
 	}
-	p.end.writeErr = p.failed(p.writeError(f.err))
-	p.outbox.closing = true
-	p.tellClosing()
-	p.clocks.pong.stop()
-	p.startLastWords()
-	p.failEntries(p.end.writeErr)
-	patient := p.patient()
+	p.writeErr = p.delivery.failedError(p.writeError(f.err))
+	p.advance(stateClosing)
+	p.startDrain()
+	p.failRequests(p.writeErr)
+	limit := p.boundedCloseTimeout()
 	p.mu.Unlock()
 	p.dropGathered()
-	if _, encrypted := p.conn.(*tls.Conn); encrypted || !f.boundary || !errors.Is(f.err, os.ErrDeadlineExceeded) {
+	if _, encrypted := p.conn.(*tls.Conn); encrypted || !f.wholeFrames || !errors.Is(f.err, os.ErrDeadlineExceeded) {
 		return // nothing can follow
 	}
-	// The peer did not read in time, but the stream is whole: it may still learn why
-	// this ends.
-	p.hold()
+	// The peer did not read in time, but it can still decode what follows: tell it why the
+	// connection ends.
+	p.getBatch()
 	p.out.batch = p.encode(p.out.batch[:0],
 		frame.Header{Fin: true, Opcode: frame.Close, Length: 2 + int64(len(writeTimedOut))},
 		frame.AppendClose(nil, 1011, writeTimedOut))
-	p.conn.SetWriteDeadline(time.Now().Add(patient))
+	p.conn.SetWriteDeadline(time.Now().Add(limit))
 	n, err := p.conn.Write(p.out.batch)
-	p.out.tally.add(&tally{bytes: uint64(n), calls: 1})
+	p.out.counts.add(&counts{bytes: uint64(n), calls: 1})
 	if err == nil {
-		p.out.tally.frames++
+		p.out.counts.frames++
 		p.mu.Lock()
-		p.end.closeSent = true
+		p.closeSent = true
 		p.mu.Unlock()
 	}
 }

@@ -31,7 +31,7 @@ func (c closed) Error() string { return fmt.Sprintf("closed %d %q", c.code, c.re
 func (f failed) Error() string { return f.err.Error() }
 func (f failed) Unwrap() error { return f.err }
 
-var testVocabulary = Vocabulary[any, any]{
+var testTypes = Types[any, any]{
 	Text:    func(s string) any { return text(s) },
 	Binary:  func(b []byte) any { return bin(b) },
 	Ping:    func(b []byte) any { return ping(b) },
@@ -81,7 +81,7 @@ func tcpPair(t testing.TB) (a, b net.Conn) {
 // serverPump starts a server's pump over TCP; the test is the client.
 func serverPump(t testing.TB, opts Options) (*Pump[any, any], *peer) {
 	a, b := tcpPair(t)
-	p := Start(Config[any, any]{Context: context.Background(), Conn: b, Options: &opts, Vocabulary: &testVocabulary})
+	p := Start(Config[any, any]{Context: context.Background(), Conn: b, Options: &opts, Types: &testTypes})
 	t.Cleanup(func() { p.CloseNow() })
 	return p, &peer{t: t, conn: a, mask: true}
 }

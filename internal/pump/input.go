@@ -8,47 +8,47 @@ import (
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// input is what the read pump alone uses: the bytes that have come and are not
-// decoded yet, and the rules for what may come next.
-type input struct {
+// reader is the state of the read pump: the bytes that have arrived and are not decoded
+// yet, and the rules for what may follow.
+type reader struct {
 	conn     net.Conn
-	raw      syscall.RawConn // of a plain TCP connection: waits without a buffer
+	raw      syscall.RawConn // of a plain TCP connection, which can be waited for without a buffer
 	readable func(fd uintptr) bool
-	n        int   // what readable read
-	err      error // what readable failed with
+	n        int   // how many bytes readable has read
+	err      error // why readable failed
 
-	// buf is nil while nothing is buffered and the connection can be waited for
-	// without it. Bytes not yet decoded are buf[start:end].
+	// buf is nil while an idle connection needs no buffer. The bytes that are not decoded
+	// yet are buf[start:end].
 	buf        *[bufferSize]byte
 	start, end int
-	// early is what came with the handshake and is not in the buffer yet.
+	// early holds bytes that arrived with the handshake and are not in buf yet.
 	early []byte
 
-	noted bool   // as activity, since the last fill
+	noted bool   // activity has been noted since the last fill
 	slab  []byte // room for small messages of the last fill
 
 	sequence frame.Sequence
 	message  assembly
 	tokens   bucket
-	tally    tally
+	counts   counts
 }
 
-func (in *input) open(conn net.Conn, buffered []byte) {
+func (in *reader) open(conn net.Conn, buffered []byte) {
 	in.conn = conn
 	in.raw = rawConn(conn)
 	in.readable = in.readNow
 	in.early = buffered
 }
 
-// hold makes sure that there is a buffer.
-func (in *input) hold() {
+// getBuffer takes a buffer from the pool, if there is none.
+func (in *reader) getBuffer() {
 	if in.buf == nil {
 		in.buf = buffers.Get().(*[bufferSize]byte)
 	}
 }
 
-// release returns the buffer to the pool, and discards the bytes in it.
-func (in *input) release() {
+// putBuffer puts the buffer back and forgets its bytes.
+func (in *reader) putBuffer() {
 	if in.buf != nil {
 		buffers.Put(in.buf)
 		in.buf = nil
@@ -57,16 +57,16 @@ func (in *input) release() {
 }
 
 // pending returns the bytes that are not decoded yet.
-func (in *input) pending() []byte {
+func (in *reader) pending() []byte {
 	if in.buf == nil {
 		return nil
 	}
 	return in.buf[in.start:in.end]
 }
 
-// fill reads more into the buffer, once. It has room: what is decoded piece by piece
-// never needs more than a part of it.
-func (in *input) fill() error {
+// fill reads once into the buffer. The buffer always has room, because larger frames are
+// decoded in parts.
+func (in *reader) fill() error {
 	in.slab = nil
 	if in.start == in.end {
 		in.start, in.end = 0, 0
@@ -75,30 +75,30 @@ func (in *input) fill() error {
 		in.start = 0
 	}
 	if len(in.early) > 0 {
-		in.hold()
+		in.getBuffer()
 		n := copy(in.buf[in.end:], in.early)
 		in.end += n
-		in.tally.bytes += uint64(n)
+		in.counts.bytes += uint64(n)
 		if in.early = in.early[n:]; len(in.early) == 0 {
 			in.early = nil
 		}
 		return nil
 	}
-	in.tally.calls++
+	in.counts.calls++
 	if in.raw != nil {
 		if err := in.raw.Read(in.readable); err != nil {
 			return err
 		}
 		in.end += in.n
-		in.tally.bytes += uint64(in.n)
+		in.counts.bytes += uint64(in.n)
 		return in.err
 	}
-	in.hold()
+	in.getBuffer()
 	n, err := in.conn.Read(in.buf[in.end:])
 	in.end += n
-	in.tally.bytes += uint64(n)
+	in.counts.bytes += uint64(n)
 	if n > 0 {
-		return nil // an error comes again
+		return nil // the next read returns the error again
 	}
 	if err == nil {
 		err = io.ErrNoProgress
@@ -106,17 +106,17 @@ func (in *input) fill() error {
 	return err
 }
 
-// readInto reads into b directly, once.
-func (in *input) readInto(b []byte) (int, error) {
+// readInto reads once, directly into b.
+func (in *reader) readInto(b []byte) (int, error) {
 	if len(in.early) > 0 {
 		n := copy(b, in.early)
 		in.early = in.early[n:]
-		in.tally.bytes += uint64(n)
+		in.counts.bytes += uint64(n)
 		return n, nil
 	}
-	in.tally.calls++
+	in.counts.calls++
 	n, err := in.conn.Read(b)
-	in.tally.bytes += uint64(n)
+	in.counts.bytes += uint64(n)
 	if n > 0 {
 		err = nil
 	}

@@ -10,5 +10,5 @@ import (
 // rawConn returns nil: here a socket cannot be waited for without a buffer.
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
-// readNow is never called where rawConn returns nil.
-func (in *input) readNow(uintptr) bool { return true }
+// readNow is never called where rawConn gives nil.
+func (in *reader) readNow(uintptr) bool { return true }

@@ -12,8 +12,8 @@ import (
 // readNow reads from a socket without blocking. It takes a buffer only when there
 // is something to read: false makes the runtime wait, and while it waits an idle
 // connection holds none.
-func (in *input) readNow(fd uintptr) bool {
-	in.hold()
+func (in *reader) readNow(fd uintptr) bool {
+	in.getBuffer()
 	for {
 		n, err := syscall.Read(int(fd), in.buf[in.end:])
 		switch {
@@ -21,7 +21,7 @@ func (in *input) readNow(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			if in.start == in.end {
-				in.release()
+				in.putBuffer()
 			}
 			return false
 		case err != nil:

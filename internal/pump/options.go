@@ -28,9 +28,9 @@ const endTimeout = 5 * time.Second
 // its error, before the socket is closed.
 const lingerTimeout = time.Second
 
-// goodbyeTimeout is how long TLS may take to say that nothing follows, after both
+// tlsCloseTimeout is how long TLS may take to say that nothing follows, after both
 // close frames have said so already.
-const goodbyeTimeout = 100 * time.Millisecond
+const tlsCloseTimeout = 100 * time.Millisecond
 
 // Options are the settings of a connection, checked and complete: sizes without a
 // limit are None, durations that are off are zero. CloseTimeout is negative if there is no
@@ -58,9 +58,9 @@ type Trace struct {
 	Ended                    func(err error)
 }
 
-// patient is the close timeout where something must end all the same. Called with mu
-// held.
-func (p *Pump[E, M]) patient() time.Duration {
+// boundedCloseTimeout is the close timeout where something must end even if the close
+// timeout is without a limit. Called with mu held.
+func (p *pump) boundedCloseTimeout() time.Duration {
 	if p.closeTimeout < 0 {
 		return endTimeout
 	}

@@ -122,15 +122,15 @@ func TestSmallMessagesOfOneRead(t *testing.T) {
 
 // What is set aside for small messages is never more than what has come.
 func TestALoneMessageHasItsOwnAllocation(t *testing.T) {
-	in := input{start: 100, end: 100}
-	require.Equal(t, "alone", string(in.keep([]byte("alone"))))
+	in := reader{start: 100, end: 100}
+	require.Equal(t, "alone", string(in.ownCopy([]byte("alone"))))
 	require.Empty(t, in.slab)
 	in.end = 120
-	in.keep([]byte("first"))
+	in.ownCopy([]byte("first"))
 	require.Len(t, in.slab, 20)
 	in.end = bufferSize
-	in.keep(make([]byte, smallPayload))
+	in.ownCopy(make([]byte, smallPayload))
 	require.Len(t, in.slab, slabSize-smallPayload)
-	in.keep(make([]byte, smallPayload+1))
+	in.ownCopy(make([]byte, smallPayload+1))
 	require.Len(t, in.slab, slabSize-smallPayload)
 }

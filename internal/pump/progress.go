@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// A gauge shows how far the peer is in taking what has been written.
+// A gauge shows how much of what was written the peer has taken.
 type gauge interface {
 	// read returns how many bytes the peer has not taken yet, and a level that differs
 	// from that of an earlier call if the peer has taken something in between. ok is
@@ -14,7 +14,7 @@ type gauge interface {
 	read() (queued, level int64, ok bool)
 }
 
-// A metered stream counts for itself, as those of package wstest do.
+// A metered stream counts its bytes itself. Those of package wstest do.
 type metered interface {
 	// Transferred returns how many bytes have been written at this end, those of a Write
 	// in progress included, and how many of them have been read at the other end.
@@ -28,8 +28,8 @@ func (m meter) read() (queued, level int64, ok bool) {
 	return written - taken, taken, true
 }
 
-// gaugeOf returns the gauge of a connection, of the one below it if it is encrypted, or
-// nil.
+// gaugeOf returns the gauge of a connection, or of the connection below TLS. It returns nil
+// if there is none.
 func gaugeOf(conn net.Conn) gauge {
 	if m, ok := conn.(metered); ok {
 		return meter{m}
@@ -48,47 +48,46 @@ func gaugeOf(conn net.Conn) gauge {
 	return nil
 }
 
-// progress is what the write pump shows of its writing.
+// progress is what timers can see of the writing.
 type progress struct {
 	gauge gauge         // or nil
-	calls atomic.Uint64 // to the stream, begun and returned: odd while one is in progress
-	data  atomic.Uint64 // bytes accepted by the end of the last call that wrote more than our own pings
+	calls atomic.Uint64 // starts and returns of writes: odd while one is in progress
+	data  atomic.Uint64 // bytes accepted up to the last write that held more than our own pings
 }
 
-// A look is what there was to see at one moment.
-type look struct {
+// A snapshot is the progress at one moment.
+type snapshot struct {
 	calls, accepted, data uint64
 	queued, level         int64
 	visible               bool // queued and level are known
 }
 
-func (p *Pump[E, M]) look() look {
-	l := look{calls: p.progress.calls.Load(), accepted: p.counters.out.bytes.Load(), data: p.progress.data.Load()}
+func (p *pump) progressNow() snapshot {
+	s := snapshot{calls: p.progress.calls.Load(), accepted: p.counters.out.bytes.Load(), data: p.progress.data.Load()}
 	if g := p.progress.gauge; g != nil {
-		l.queued, l.level, l.visible = g.read()
+		s.queued, s.level, s.visible = g.read()
 	}
-	return l
+	return s
 }
 
-// taken is how many bytes the peer has taken, or less: of a call in progress the queue
-// may hold bytes that are not among the accepted ones yet, and TLS makes the queue
-// longer.
-func (l *look) taken() int64 { return int64(l.accepted) - l.queued }
+// taken returns a lower bound of the bytes that the peer has taken. During a write the
+// queue may hold bytes that are not counted as accepted yet, and TLS makes the queue longer.
+func (s *snapshot) taken() int64 { return int64(s.accepted) - s.queued }
 
-func (l *look) writing() bool { return l.calls%2 == 1 }
+func (s *snapshot) writing() bool { return s.calls%2 == 1 }
 
-// A witness looks at the writing again and again.
+// A witness compares one snapshot with the next.
 type witness struct {
-	last look
-	most int64 // that was ever taken
+	last snapshot
+	most int64 // the highest value of taken
 }
 
-// took reports whether the peer has taken something since the last look. Our own pings
-// do not count: whatever lies between the peer and us may take those.
+// progressed reports whether the peer has taken something since the last call. Our own
+// pings do not count: a proxy in between may take those.
 //
-// That the operating system has accepted bytes is no proof where they did not have to
-// wait for room: the buffer of a peer that is gone has room for much.
-func (w *witness) took(now look) bool {
+// Bytes that the operating system has accepted prove nothing if they did not have to
+// wait: the kernel buffers of a dead peer have room for megabytes.
+func (w *witness) progressed(now snapshot) bool {
 	was, most := w.last, w.most
 	w.last = now
 	if now.visible {

@@ -1,10 +1,42 @@
-// Package pump runs one WebSocket connection: a read pump that turns bytes into
-// events, a write pump that turns messages into bytes, and the one place that
-// decides how the connection ends.
+// Package pump runs a WebSocket connection: a read pump that turns bytes into events,
+// and a write pump that turns messages into bytes.
 //
-// It knows no HTTP and not the public types: a [Vocabulary] tells it how the root
-// package's events are made and its messages are read. It runs exactly two
-// goroutines a connection.
+// It knows nothing of HTTP, nor of the root package's types: [Types] makes its events
+// and reads its messages. A connection has exactly two goroutines, the two pumps. All
+// timers are time.AfterFunc.
+//
+// # Files
+//
+//   - pump.go: what a connection is made of; Start
+//   - read.go, input.go, assembly.go, decompress.go: the read pump, from the socket to
+//     a message
+//   - deliver.go: from a message to the event channel
+//   - send.go, requests.go: from the Send channel and from Write to the write pump
+//   - control.go: pings, pongs and close frames, which overtake messages
+//   - write.go, compress.go, flush.go: the write pump, from a message to the socket
+//   - life.go: the states of a connection and every way to its end
+//   - close.go: Close and its relatives, called by users
+//   - timers.go: keepalive, idle and close timeouts
+//
+// # The facts about the end
+//
+// These fields, and no others, hold how a connection ends. All but the channels are
+// guarded by mu.
+//
+//	state       how far the connection's life has come; see [state]
+//	err         the terminal event, from stateEnded on
+//	writeErr    a write that failed; it is the end unless the peer's close frame comes first
+//	peerClosed  err is the peer's close frame
+//	closedLocally  this side began the end
+//	closeFrame  our close frame that overtakes messages, once it is queued
+//	closeSent   our close frame, or one that has been queued as a message, is written
+//	socket      who closes the socket; see [socketOwner]
+//	userClosed  closed by the user's own Close or CloseNow
+//	abandoned   nobody can reach the connection any more to close it
+//	readerDone  closed when the read pump has ended: the terminal event is put, the socket closed
+//	writerDone  closed when the write pump has written its last byte
+//	closing     closed when state leaves stateOpen, for those who wait for that
+//	ctx         cancelled at stateAnnounced, for those who wait for that
 package pump
 
 import (
@@ -18,9 +50,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Vocabulary makes events of type E from what was received, and reads messages of
-// type M. Closed and Failed must give values that are errors as well.
-type Vocabulary[E, M any] struct {
+// Types makes events of type E from what was received, and reads messages of type M.
+// The values that Closed and Failed return must be errors as well.
+type Types[E, M any] struct {
 	Text       func(string) E
 	Binary     func([]byte) E
 	Ping, Pong func([]byte) E
@@ -28,152 +60,186 @@ type Vocabulary[E, M any] struct {
 	Closed     func(code int, reason string) E
 	Failed     func(error) E
 
-	// Outgoing tells what to write for a message.
+	// Outgoing returns what to write for a message.
 	Outgoing func(M) Outgoing
-	// Message gives a dropped event as a message, if it is one.
+	// Message returns a dropped event as a message, if it is one.
 	Message func(E) (M, bool)
 }
 
-// Outgoing is a message as the write pump sees it. Payload is that of a data
-// message, a ping or a pong; Code and Reason are a close frame's. A non-empty
-// Invalid tells why the message cannot be sent.
+// Outgoing is a message as the write pump sees it. Payload is the payload of a data
+// message, a ping or a pong. Code and Reason are those of a close frame. If Invalid is
+// not empty, it says why the message cannot be sent.
 type Outgoing struct {
 	Opcode  frame.Opcode
 	Payload []byte
 	Code    int
 	Reason  string
 	Invalid string
-
-	compressed bool // Payload is, RFC 7692
 }
 
-// Config is what a Pump is made of.
+// Config holds the arguments of [Start].
 type Config[E, M any] struct {
-	// Context gives the connection's context its values, not its end.
+	// Context provides the values of the connection's context. Its end is ignored.
 	Context context.Context
-	// Conn carries the frames, after the bytes in Buffered.
+	// Conn carries the frames that follow the bytes in Buffered.
 	Conn     net.Conn
 	Buffered []byte
-	// Client tells which side this is: a client masks what it sends.
-	Client     bool
-	Options    *Options // shared with other connections: never changed
-	OnDrop     func(M, error)
-	Vocabulary *Vocabulary[E, M]
-	// Compression is nil when none was negotiated.
+	// Client reports which side this is. A client masks what it sends.
+	Client  bool
+	Options *Options // shared by connections, never changed
+	OnDrop  func(M, error)
+	Types   *Types[E, M]
+	// Compression is nil if none was negotiated.
 	Compression *Compression
 }
 
-// Pump is a running connection.
+// Pump is a running connection with its channels. The part that needs to know the types
+// of events and messages is in deliver.go and send.go.
 type Pump[E, M any] struct {
-	conn   net.Conn
-	tcp    *net.TCPConn // conn, where vectored writes pay
-	client bool
-	opts   *Options
+	pump
+	events chan E
+	send   chan M
+	types  *Types[E, M]
 	onDrop func(M, error)
-	voc    *Vocabulary[E, M]
+}
 
+// pump is a connection without its channels.
+type pump struct {
+	conn        net.Conn
+	tcp         *net.TCPConn // conn, if vectored writes pay on it
+	client      bool
+	opts        *Options
 	compression *Compression // or nil
+	delivery    delivery
 
-	events  chan E
-	send    chan M
 	pumps   errgroup.Group
-	ctx     context.Context // ends with the connection
+	ctx     context.Context // ends with the connection; its cause is err
 	cancel  context.CancelCauseFunc
-	in      input
-	out     output[M]
-	stall   stallWatch
 	started time.Time
 
-	// wake tells the write pump that there is something for it under mu.
+	in  reader // used by the read pump alone
+	out writer // used by the write pump alone
+
+	stall    stallWatch
+	progress progress
+
+	// wake holds a token while control or requests has something for the write pump.
 	wake chan struct{}
-	// attention is set whenever wake is worth looking at, so that the write pump need
-	// not lock to see that nothing overtakes its data.
-	attention atomic.Bool
-	// room tells the read pump that queued pongs have been taken.
-	room chan struct{}
-	// freed is closed by the user's own Close: nobody waits for the consumer then.
-	freed chan struct{}
-	// written is closed when the write pump has written its last byte.
-	written chan struct{}
 
-	// deliveryMu orders the end of the event channel against idle events and a local
-	// Close. It is held only for operations that do not block.
-	deliveryMu sync.Mutex
-	ending     bool        // no event but the terminal one is put any more
-	ended      bool        // it has been put, and the channel is closed
-	dropping   atomic.Bool // a local Close: data events are discarded
+	userClosed chan struct{}
+	readerDone chan struct{}
+	writerDone chan struct{}
+	closing    chan struct{}
+	announcing sync.Once
 
-	mu           sync.Mutex // guards what follows
+	mu         sync.Mutex // guards what follows
+	state      state
+	err        error
+	writeErr   error
+	peerClosed bool
+	closeFrame *closeFrame
+	closeSent  bool
+	socket     socketOwner
+	afterEnd   func() // see AfterEnd
+	// closedLocally reports that this side began the end, before anything else decided it.
+	closedLocally bool
+	// abandoned reports that nobody can reach the connection any more to close it.
+	abandoned    bool
 	closeTimeout time.Duration
-	outbox       outbox[M]
-	end          end[E]
-	clocks       clocks
+	control      control
+	requests     requests
+	timers       timers
+	pongSpace    sync.Cond // control has space for a pong again
 
-	midFrame   atomic.Bool // part of a frame has come: no pong can until the rest has
-	publishing sync.Once
-	lastActive atomic.Int64 // nanoseconds after started; see clocks.go
-	progress   progress
-	counters   counters
+	frameInParts atomic.Bool  // part of a frame has come: no pong can come until it is complete
+	lastActive   atomic.Int64 // nanoseconds after started; see timers.go
+	counters     counters
+}
+
+// delivery is the event channel as the read pump and the timers see it. [Pump]
+// implements it.
+type delivery interface {
+	// deliver puts a data event. payload belongs to the receiver.
+	deliver(opcode frame.Opcode, payload []byte) error
+	// deliverControl puts an event for a ping or pong, unless the channel is full. It
+	// copies payload.
+	deliverControl(opcode frame.Opcode, payload []byte)
+	// deliverIdle puts an idle event, unless the channel is full. Called with mu held.
+	deliverIdle(idle time.Duration)
+	// offerTerminal puts the terminal event and closes the channel, if that needs no
+	// waiting.
+	offerTerminal() bool
+	// putTerminal does the same, and waits for the consumer to make room.
+	putTerminal()
+	// emptyEvents discards what nobody has received. Called with mu held.
+	emptyEvents()
+
+	closedError(code int, reason string) error
+	failedError(error) error
 }
 
 // Start runs the pumps. The Pump must be ended by Close or CloseNow.
 func Start[E, M any](cfg Config[E, M]) *Pump[E, M] {
 	p := &Pump[E, M]{
-		conn:         cfg.Conn,
-		client:       cfg.Client,
-		opts:         cfg.Options,
-		onDrop:       cfg.OnDrop,
-		voc:          cfg.Vocabulary,
-		compression:  cfg.Compression,
-		events:       make(chan E, cfg.Options.EventBuffer),
-		send:         make(chan M, cfg.Options.sendRoom()),
-		wake:         make(chan struct{}, 1),
-		room:         make(chan struct{}, 1),
-		freed:        make(chan struct{}),
-		written:      make(chan struct{}),
-		started:      time.Now(),
-		closeTimeout: cfg.Options.CloseTimeout,
+		pump: pump{
+			conn:         cfg.Conn,
+			client:       cfg.Client,
+			opts:         cfg.Options,
+			compression:  cfg.Compression,
+			wake:         make(chan struct{}, 1),
+			userClosed:   make(chan struct{}),
+			readerDone:   make(chan struct{}),
+			writerDone:   make(chan struct{}),
+			closing:      make(chan struct{}),
+			started:      time.Now(),
+			closeTimeout: cfg.Options.CloseTimeout,
+		},
+		events: make(chan E, cfg.Options.EventBuffer),
+		send:   make(chan M, cfg.Options.sendRoom()),
+		types:  cfg.Types,
+		onDrop: cfg.OnDrop,
 	}
+	p.delivery = p
+	p.pongSpace.L = &p.mu
 	p.tcp, _ = cfg.Conn.(*net.TCPConn)
 	p.ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(cfg.Context))
 	p.in.sequence = frame.Sequence{FromClient: !cfg.Client, RSV1: cfg.Compression != nil}
 	p.in.open(cfg.Conn, cfg.Buffered)
-	p.out.send = p.send
 	if cfg.Client {
 		p.out.keys = new(maskingKeys)
 	}
 	p.watchProgress()
-	p.startClocks()
+	p.startTimers()
 	p.pumps.Go(p.readLoop)
 	p.pumps.Go(p.writeLoop)
 	return p
 }
 
-// Events gives the channel of events.
+// Events returns the channel of events.
 func (p *Pump[E, M]) Events() <-chan E { return p.events }
 
-// Send gives the channel of messages.
+// Send returns the channel of messages.
 func (p *Pump[E, M]) Send() chan<- M { return p.send }
 
-// Context ends with the connection; its cause is Err.
-func (p *Pump[E, M]) Context() context.Context { return p.ctx }
+// Context returns a context that is cancelled when the connection has ended, with Err
+// as its cause.
+func (p *pump) Context() context.Context { return p.ctx }
 
-// NetConn gives the connection below, for its addresses.
-func (p *Pump[E, M]) NetConn() net.Conn { return p.conn }
+// NetConn returns the connection below, for its addresses.
+func (p *pump) NetConn() net.Conn { return p.conn }
 
-// Err gives the terminal event after the end, nil before.
-func (p *Pump[E, M]) Err() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.end.published {
-		return nil
+// isClosed reports whether a channel that nobody sends on is closed.
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
-	return p.end.err()
 }
 
-// nudge makes the write pump look at what is under mu.
-func (p *Pump[E, M]) nudge() {
-	p.attention.Store(true)
+// wakeWriter makes the write pump look at control and requests.
+func (p *pump) wakeWriter() {
 	select {
 	case p.wake <- struct{}{}:
 	default:

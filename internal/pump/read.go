@@ -4,35 +4,34 @@ import (
 	"fmt"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// peerClosed ends reading: the peer's close frame has come.
-type peerClosed struct {
+// closeReceived ends the reading when the peer's close frame has arrived.
+type closeReceived struct {
 	code   int
 	reason string
 }
 
-func (e *peerClosed) Error() string { return fmt.Sprintf("close frame %d %q", e.code, e.reason) }
+func (e *closeReceived) Error() string { return fmt.Sprintf("close frame %d %q", e.code, e.reason) }
 
-// readLoop is the read pump. It is the only one that delivers data events, and it
-// ends the connection when there is nothing more to read.
-func (p *Pump[E, M]) readLoop() error {
+// readLoop is the read pump. It alone delivers data events, and it ends the connection
+// when there is nothing more to read.
+func (p *pump) readLoop() error {
 	cause := p.read()
-	p.in.release()
+	p.in.putBuffer()
 	p.in.message = assembly{}
 	if p.compression != nil {
 		p.compression.Decoder = nil // its window
 	}
-	p.counters.in.publish(&p.in.tally)
+	p.counters.in.publish(&p.in.counts)
 	p.finish(cause)
 	return nil
 }
 
-// read decodes frames until something ends that, and tells what.
-func (p *Pump[E, M]) read() error {
+// read decodes frames until it cannot, and returns why.
+func (p *pump) read() error {
 	in := &p.in
 	for {
 		b := in.pending()
@@ -42,17 +41,17 @@ func (p *Pump[E, M]) read() error {
 		}
 		if n == 0 {
 			if len(b) > 0 && frame.Opcode(b[0]&0x0f) != frame.Pong {
-				p.noteActivity() // a pong may turn out to be the keepalive's
+				p.noteActivity() // a pong may answer our keepalive, which is no activity
 			}
 			if err := p.fill(); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := p.admit(h); err != nil {
+		if err := p.checkHeader(h); err != nil {
 			return err
 		}
-		in.tally.frames++
+		in.counts.frames++
 		if h.Opcode != frame.Pong && !in.noted {
 			in.noted = true
 			p.noteActivity()
@@ -76,15 +75,15 @@ func (p *Pump[E, M]) read() error {
 	}
 }
 
-// fill reads once, after telling what has been counted so far.
-func (p *Pump[E, M]) fill() error {
-	p.counters.in.publish(&p.in.tally)
+// fill reads once. It publishes the counters first.
+func (p *pump) fill() error {
+	p.counters.in.publish(&p.in.counts)
 	p.in.noted = false
 	return p.in.fill()
 }
 
-// admit checks a header against the role, the frames before it, and the limits.
-func (p *Pump[E, M]) admit(h frame.Header) error {
+// checkHeader checks a header against the role, the frames before it, and the limits.
+func (p *pump) checkHeader(h frame.Header) error {
 	if err := p.in.sequence.Next(h); err != nil {
 		return err
 	}
@@ -98,16 +97,16 @@ func (p *Pump[E, M]) admit(h frame.Header) error {
 	if h.RSV1 || p.in.message.compressed {
 		most = compressedLimit(most)
 	}
-	// Not a sum: it could overflow.
+	// A sum could overflow.
 	if h.Length > most-int64(len(p.in.message.payload)) {
 		return p.messageTooLarge(h)
 	}
 	return nil
 }
 
-// readWhole takes a message that is one frame and lies in the buffer: the common
-// case. It is unmasked in place and copied out once.
-func (p *Pump[E, M]) readWhole(h frame.Header, payload []byte) error {
+// readWhole handles the common case, a message of one frame that is complete in the buffer.
+// The payload is unmasked in place and copied once.
+func (p *pump) readWhole(h frame.Header, payload []byte) error {
 	if h.Masked {
 		frame.Mask(payload, h.Key)
 	}
@@ -115,38 +114,37 @@ func (p *Pump[E, M]) readWhole(h frame.Header, payload []byte) error {
 		return p.readCompressed(h.Opcode, payload)
 	}
 	if h.Opcode == frame.Binary {
-		if skip, err := p.admitMessage(); skip {
+		if skip, err := p.countMessage(); skip {
 			return err
 		}
-		return p.deliver(p.voc.Binary(p.in.keep(payload)))
+		return p.delivery.deliver(frame.Binary, p.in.ownCopy(payload))
 	}
 	if !utf8.Valid(payload) {
 		return errInvalidUTF8
 	}
-	if skip, err := p.admitMessage(); skip {
+	if skip, err := p.countMessage(); skip {
 		return err
 	}
-	own := p.in.keep(payload)
-	return p.deliver(p.voc.Text(unsafe.String(unsafe.SliceData(own), len(own))))
+	return p.delivery.deliver(frame.Text, p.in.ownCopy(payload))
 }
 
-// admitMessage counts a message, and tells whether to skip it: it exceeds the rate
-// that is allowed, which is an error, or a local Close has come.
-func (p *Pump[E, M]) admitMessage() (skip bool, err error) {
-	p.in.tally.messages++
+// countMessage counts a message and reports whether to skip it: because it exceeds the
+// message rate, which is an error, or because the user has closed.
+func (p *pump) countMessage() (skip bool, err error) {
+	p.in.counts.messages++
 	if p.opts.Rate > 0 && !p.in.tokens.take(p.opts.Rate, p.opts.Burst, time.Now()) {
 		return true, p.tooManyMessages()
 	}
-	if p.dropping.Load() {
+	if isClosed(p.userClosed) {
 		p.counters.droppedEvents.Add(1)
 		return true, nil
 	}
 	return false, nil
 }
 
-// readControl takes a control frame, which may come between the fragments of a
+// readControl handles a control frame, which may come between the fragments of a
 // message.
-func (p *Pump[E, M]) readControl(h frame.Header, headerSize int) error {
+func (p *pump) readControl(h frame.Header, headerSize int) error {
 	in := &p.in
 	size := headerSize + int(h.Length)
 	for in.end-in.start < size {
@@ -164,24 +162,24 @@ func (p *Pump[E, M]) readControl(h frame.Header, headerSize int) error {
 	}
 	switch h.Opcode {
 	case frame.Ping:
-		in.tally.pings++
+		in.counts.pings++
 		if !p.opts.ManualPong {
 			p.queuePong(payload)
 		}
-		p.deliverControl(p.voc.Ping, payload)
+		p.delivery.deliverControl(frame.Ping, payload)
 	case frame.Pong:
-		in.tally.pongs++
+		in.counts.pongs++
 		if p.keepalivePong(payload) {
 			return nil
 		}
 		p.noteActivity()
-		p.deliverControl(p.voc.Pong, payload)
+		p.delivery.deliverControl(frame.Pong, payload)
 	case frame.Close:
 		code, reason, err := frame.ParseClose(payload)
 		if err != nil {
 			return err
 		}
-		return &peerClosed{code, reason}
+		return &closeReceived{code, reason}
 	}
 	return nil
 }

@@ -147,7 +147,7 @@ func TestASocketWhoseBuffersAreFullIsFoundByTheWriteTimeout(t *testing.T) {
 			near, _ := socketPair(t, s.network, s.mss)
 			opts := testOptions()
 			opts.WriteTimeout, opts.CloseTimeout = 500*time.Millisecond, time.Millisecond
-			p := Start(testConfig{Context: t.Context(), Conn: near, Options: &opts, Vocabulary: &testVocabulary})
+			p := Start(testConfig{Context: t.Context(), Conn: near, Options: &opts, Types: &testTypes})
 			defer p.CloseNow()
 			began := time.Now()
 			require.ErrorIs(t, p.Write(t.Context(), bin(make([]byte, 4<<20))), os.ErrDeadlineExceeded)

@@ -57,7 +57,7 @@ func slowly(t *testing.T, kinds []kind, opts pump.Options, test func(t *testing.
 				}
 				p := pump.Start(pump.Config[any, any]{
 					Context: context.Background(), Conn: conn, Client: k.client,
-					Options: &opts, Vocabulary: &pump.PlainVocabulary,
+					Options: &opts, Types: &pump.PlainVocabulary,
 				})
 				t.Cleanup(func() {
 					far.Close()

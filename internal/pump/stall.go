@@ -6,31 +6,30 @@ import (
 	"time"
 )
 
-// looksPerTimeout is how often within a timeout there is a look at what the peer has
-// taken.
-const looksPerTimeout = 8
+// checksPerTimeout is how often within a timeout the peer's progress is checked.
+const checksPerTimeout = 8
 
-// firstLook is when a write that has not returned is looked at first, where a look is a
-// call to the operating system. Most writes have returned by then.
-const firstLook = time.Millisecond
+// firstCheck is when a write that has not returned is checked first, if a check is a call
+// to the operating system. Most writes have returned by then.
+const firstCheck = time.Millisecond
 
-// A stallWatch ends a write of which the peer has taken nothing for the WriteTimeout.
+// A stallWatch ends a write if the peer has taken nothing for the WriteTimeout.
 //
-// There is no deadline on the stream while a write is in progress: one that expires
-// would end it although the peer takes bytes, and a stream that is encrypted with it.
+// No deadline is set on the stream while a write is in progress. A deadline could expire
+// although the peer takes bytes, and an expired deadline ends a TLS stream for good.
 type stallWatch struct {
-	timeout time.Duration
-	gauge   gauge // or nil
-	atOnce  bool  // the gauge costs no call to the operating system
-	elapsed func()
+	timeout  time.Duration
+	gauge    gauge // or nil
+	inMemory bool  // the gauge needs no call to the operating system
+	elapsed  func()
 
 	mu       sync.Mutex
 	timer    *time.Timer // made by the first write
 	writing  bool
-	verdict  bool      // the write is being ended
-	since    time.Time // of the last byte taken, or of the write's beginning
-	level    int64     // of the gauge, at since
-	measured bool      // there is a level
+	stalled  bool      // the write is being ended
+	since    time.Time // when the last byte was taken, or the write began
+	level    int64     // what the gauge showed then
+	measured bool      // level is known
 }
 
 // begin notes that a write begins.
@@ -40,11 +39,11 @@ func (w *stallWatch) begin(now time.Time) {
 	w.writing, w.since, w.measured = true, now, false
 	next := w.timeout
 	switch {
-	case w.atOnce:
+	case w.inMemory:
 		_, w.level, w.measured = w.gauge.read()
 		next = w.step()
 	case w.gauge != nil:
-		next = min(w.step(), firstLook)
+		next = min(w.step(), firstCheck)
 	}
 	if w.timer == nil {
 		w.timer = time.AfterFunc(next, w.elapsed)
@@ -53,22 +52,22 @@ func (w *stallWatch) begin(now time.Time) {
 	w.timer.Reset(next)
 }
 
-func (w *stallWatch) step() time.Duration { return max(w.timeout/looksPerTimeout, 1) }
+func (w *stallWatch) step() time.Duration { return max(w.timeout/checksPerTimeout, 1) }
 
 // end notes that the write has returned. It reports whether it was being ended.
 func (w *stallWatch) end() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer.Stop()
-	ended := w.verdict
-	w.writing, w.verdict = false, false
+	ended := w.stalled
+	w.writing, w.stalled = false, false
 	return ended
 }
 
-// stalled reports whether the peer has taken nothing for the whole timeout, once for a
-// write. While it holds on, end waits.
-func (w *stallWatch) stalled(now time.Time) bool {
-	if !w.writing || w.verdict {
+// check reports whether the peer has taken nothing for the whole timeout, once for each
+// write. Called with mu held, so that end waits.
+func (w *stallWatch) check(now time.Time) bool {
+	if !w.writing || w.stalled {
 		return false
 	}
 	if w.gauge != nil {
@@ -80,27 +79,27 @@ func (w *stallWatch) stalled(now time.Time) bool {
 		w.timer.Reset(min(left, w.step()))
 		return false
 	}
-	w.verdict = true
+	w.stalled = true
 	return true
 }
 
-// writeStalled ends a write that has stalled, for the timer.
-func (p *Pump[E, M]) writeStalled() {
+// writeStalled ends a write that has stalled. The timer calls it.
+func (p *pump) writeStalled() {
 	w := &p.stall
 	w.mu.Lock()
-	hopeless := w.stalled(time.Now()) && p.conn.SetWriteDeadline(time.Unix(1, 0)) != nil
+	noDeadlines := w.check(time.Now()) && p.conn.SetWriteDeadline(time.Unix(1, 0)) != nil
 	w.mu.Unlock()
-	if hopeless { // a stream without deadlines
-		p.cut(p.writeError(os.ErrDeadlineExceeded))
+	if noDeadlines {
+		p.abort(p.writeError(os.ErrDeadlineExceeded))
 	}
 }
 
-// watchProgress prepares what shows the peer's progress.
-func (p *Pump[E, M]) watchProgress() {
+// watchProgress prepares the measuring of the peer's progress, if an option needs it.
+func (p *pump) watchProgress() {
 	if p.opts.WriteTimeout == 0 && p.opts.PingInterval == 0 {
 		return
 	}
 	p.progress.gauge = gaugeOf(p.conn)
-	_, atOnce := p.progress.gauge.(meter)
-	p.stall.timeout, p.stall.gauge, p.stall.atOnce, p.stall.elapsed = p.opts.WriteTimeout, p.progress.gauge, atOnce, p.writeStalled
+	_, inMemory := p.progress.gauge.(meter)
+	p.stall.timeout, p.stall.gauge, p.stall.inMemory, p.stall.elapsed = p.opts.WriteTimeout, p.progress.gauge, inMemory, p.writeStalled
 }

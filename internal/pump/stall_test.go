@@ -38,7 +38,7 @@ func TestAWriteThatSucceedsJustAsItIsEndedLeavesNoDeadline(t *testing.T) {
 		defer far.Close()
 		conn := &late{Conn: near, deadline: make(chan time.Time, 1)}
 		opts := timedOut()
-		p := Start(testConfig{Context: t.Context(), Conn: conn, Options: &opts, Vocabulary: &testVocabulary})
+		p := Start(testConfig{Context: t.Context(), Conn: conn, Options: &opts, Types: &testTypes})
 		defer p.CloseNow()
 		for range 3 {
 			began := time.Now()
@@ -62,7 +62,7 @@ func TestAStreamWithoutWriteDeadlinesIsClosedByTheWriteTimeout(t *testing.T) {
 		near, far := net.Pipe()
 		defer far.Close()
 		opts := timedOut()
-		p := Start(testConfig{Context: t.Context(), Conn: unbounded{near}, Options: &opts, Vocabulary: &testVocabulary})
+		p := Start(testConfig{Context: t.Context(), Conn: unbounded{near}, Options: &opts, Types: &testTypes})
 		defer p.CloseNow()
 		began := time.Now()
 		require.ErrorIs(t, p.Write(t.Context(), text("unread")), os.ErrDeadlineExceeded)

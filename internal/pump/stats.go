@@ -14,10 +14,10 @@ type Stats struct {
 	DroppedEvents, DroppedMessages uint64
 }
 
-// tally is one direction's counters, for one pump alone to count in.
-type tally struct{ messages, frames, bytes, pings, pongs, calls uint64 }
+// counts is one direction's counters, for one pump alone to count in.
+type counts struct{ messages, frames, bytes, pings, pongs, calls uint64 }
 
-func (t *tally) add(o *tally) {
+func (t *counts) add(o *counts) {
 	t.messages += o.messages
 	t.frames += o.frames
 	t.bytes += o.bytes
@@ -26,10 +26,10 @@ func (t *tally) add(o *tally) {
 	t.calls += o.calls
 }
 
-// shared is a tally as others may read it.
+// shared is a counts as others may read it.
 type shared struct{ messages, frames, bytes, pings, pongs, calls atomic.Uint64 }
 
-func (s *shared) publish(t *tally) {
+func (s *shared) publish(t *counts) {
 	s.messages.Store(t.messages)
 	s.frames.Store(t.frames)
 	s.bytes.Store(t.bytes)
@@ -44,7 +44,7 @@ type counters struct {
 }
 
 // Stats reads the counters.
-func (p *Pump[E, M]) Stats() Stats {
+func (p *pump) Stats() Stats {
 	c := &p.counters
 	return Stats{
 		MessagesReceived: c.in.messages.Load(), MessagesSent: c.out.messages.Load(),

@@ -135,9 +135,9 @@ func TestAWithdrawnCloseFrameIsSentAllTheSame(t *testing.T) {
 
 func TestAResultIsNotWithdrawn(t *testing.T) {
 	inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
-		e := &entry{result: make(chan error, 1)}
+		e := &writeRequest{result: make(chan error, 1)}
 		e.finish(nil)
-		require.Equal(t, errTold, p.withdraw(e))
+		require.Equal(t, errFinished, p.withdraw(e))
 		require.NoError(t, <-e.result)
 	})
 }
@@ -280,8 +280,8 @@ func TestManyWritesWaitAtTheSameTime(t *testing.T) {
 			require.NoError(t, <-done)
 		}
 		synctest.Wait()
-		require.LessOrEqual(t, len(p.outbox.free), maxFree)
-		require.LessOrEqual(t, cap(p.outbox.queue), maxKept)
+		require.LessOrEqual(t, len(p.requests.free), maxFree)
+		require.LessOrEqual(t, cap(p.requests.queue), maxKept)
 		require.LessOrEqual(t, cap(p.out.unflushed), maxKept)
 	})
 }

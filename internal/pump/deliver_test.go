@@ -140,12 +140,16 @@ func TestDiscardingKeepsATerminalEventThatHasJustBeenPut(t *testing.T) {
 	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
 		p.events <- text("unread")
 		p.events <- closed{1000, ""}
-		p.discardEvents()
+		p.mu.Lock()
+		p.emptyEvents()
+		p.mu.Unlock()
 		require.Equal(t, closed{1000, ""}, <-p.Events())
 		require.EqualValues(t, 1, p.Stats().DroppedEvents)
-		p.dropping.Store(true)
-		require.NoError(t, p.deliver(text("in between")))
-		p.deliverIdle(idle(1))
+		close(p.userClosed)
+		require.NoError(t, p.deliver(frame.Text, []byte("in between")))
+		p.mu.Lock()
+		p.deliverIdle(1)
+		p.mu.Unlock()
 		require.Empty(t, p.Events())
 		require.EqualValues(t, 2, p.Stats().DroppedEvents)
 	})
@@ -163,7 +167,7 @@ func TestAFloodOfPingsIsHeldUpAndEveryOneIsAnswered(t *testing.T) {
 		rest := later(func() error { _, err := peer.conn.Write(flood[len(flood)/2:]); return err })
 		synctest.Wait()
 		requireBlocked(t, rest)
-		require.Less(t, len(p.Events()), 2*maxUrgent/100)
+		require.Less(t, len(p.Events()), 2*maxControl/100)
 		for range pings {
 			peer.expect(frame.Pong, string(make([]byte, 100)))
 		}

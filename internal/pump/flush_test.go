@@ -69,7 +69,7 @@ func TestAWriteThatIsWithdrawnWhileItsTurnComesIsNeverSent(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		writing := later(func() error { return p.Write(ctx, text("withdrawn")) })
 		receive()
-		require.False(t, p.outbox.waiting(), "the write pump has it in hand")
+		require.False(t, p.requests.waiting(), "the write pump has it in hand")
 		cancel()
 		require.Equal(t, context.Canceled, <-writing)
 		peer.expect(frame.Binary, large)

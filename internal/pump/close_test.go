@@ -58,7 +58,7 @@ func TestKillDoesNotWaitAndLeavesTheCloseToTheUser(t *testing.T) {
 	inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		peer.send(frame.Text, "unread")
 		synctest.Wait()
-		p.Kill()
+		p.Abort()
 		require.ErrorIs(t, p.Err(), net.ErrClosed)
 		_, _, err := peer.receive()
 		require.ErrorIs(t, err, io.EOF)
@@ -98,7 +98,7 @@ func TestMessagesThatWaitWhenAllIsOverAreCounted(t *testing.T) {
 		p.Send() <- text("1")
 		p.Send() <- text("2")
 		p.wait()
-		require.Empty(t, p.out.send)
+		require.Empty(t, p.send)
 		require.EqualValues(t, 2, p.Stats().DroppedMessages)
 		close(p.Send())
 		p.wait()
@@ -179,13 +179,13 @@ func TestClosingTellsWhenNothingMoreIsTaken(t *testing.T) {
 	t.Run("by the end", func(t *testing.T) {
 		inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 			closing := p.Closing()
-			p.Kill()
+			p.Abort()
 			require.True(t, isClosed(closing))
 		})
 	})
 	t.Run("asked for after the end", func(t *testing.T) {
 		inBubble(t, testOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
-			p.Kill()
+			p.Abort()
 			require.True(t, isClosed(p.Closing()))
 		})
 	})
@@ -204,7 +204,7 @@ func TestAfterEndCallsOnceAndAfterTheContext(t *testing.T) {
 		p.AfterEnd(after)
 		synctest.Wait()
 		require.Zero(t, calls)
-		p.Kill()
+		p.Abort()
 		synctest.Wait()
 		require.Equal(t, 1, calls)
 		p.AfterEnd(after)
@@ -272,7 +272,7 @@ func encrypted(t *testing.T, opts Options) (p *Pump[any, any], peer *peer, wire 
 	go func() { done <- client.HandshakeContext(t.Context()) }()
 	require.NoError(t, server.HandshakeContext(t.Context()))
 	require.NoError(t, <-done)
-	p = Start(testConfig{Context: context.Background(), Conn: server, Options: &opts, Vocabulary: &testVocabulary})
+	p = Start(testConfig{Context: context.Background(), Conn: server, Options: &opts, Types: &testTypes})
 	t.Cleanup(func() { p.CloseNow() })
 	return p, newPeer(t, client), a
 }

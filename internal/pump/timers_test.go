@@ -55,7 +55,7 @@ func TestNoIdleEventComesAfterALocalClose(t *testing.T) {
 }
 
 // keepalive gives options with a ping every ten seconds, and five to answer it.
-func keepalive() Options {
+func keepaliveOptions() Options {
 	opts := testOptions()
 	opts.PingInterval, opts.PongTimeout = 10*time.Second, 5*time.Second
 	return opts
@@ -72,7 +72,7 @@ func (p *peer) keepalivePing() string {
 }
 
 func TestAKeepalivePongIsNoEventAndTellsTheRoundTrip(t *testing.T) {
-	opts := keepalive()
+	opts := keepaliveOptions()
 	var trips []time.Duration
 	opts.Trace.KeepalivePong = func(d time.Duration) { trips = append(trips, d) }
 	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
@@ -93,7 +93,7 @@ func TestAKeepalivePongIsNoEventAndTellsTheRoundTrip(t *testing.T) {
 }
 
 func TestKeepaliveEndsAPeerThatDoesNotAnswer(t *testing.T) {
-	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+	inBubble(t, keepaliveOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		began := time.Now()
 		answer := peer.keepalivePing()
 		peer.send(frame.Pong, answer[:len(answer)-1]+"\x7f") // of a ping that was never sent
@@ -129,7 +129,7 @@ func TestAPongForAnOldPingGivesThePingsSinceTheirOwnTime(t *testing.T) {
 }
 
 func TestASlowConsumerIsNotTakenForADeadPeer(t *testing.T) {
-	opts := keepalive()
+	opts := keepaliveOptions()
 	opts.EventBuffer = 1
 	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
 		_, err := peer.conn.Write(wire(frame.Text, []byte("m"), 3))
@@ -149,7 +149,7 @@ func TestASlowConsumerIsNotTakenForADeadPeer(t *testing.T) {
 }
 
 func TestPatienceThatHasBegunStopsWhileTheChannelIsFull(t *testing.T) {
-	opts := keepalive()
+	opts := keepaliveOptions()
 	opts.EventBuffer, opts.PingInterval = 1, 100*time.Second
 	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
 		answer := peer.keepalivePing()
@@ -199,7 +199,7 @@ func TestAPeerInTheMiddleOfAFrameThatGoesOnIsAlive(t *testing.T) {
 }
 
 func TestAPeerThatWasInTheMiddleOfAFrameHasItsTimeFromTheFramesEnd(t *testing.T) {
-	opts := keepalive()
+	opts := keepaliveOptions()
 	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
 		sent := peer.frame(true, frame.Binary, make([]byte, 100_000))
 		_, err := peer.conn.Write(sent[:50_000])
@@ -222,7 +222,7 @@ func TestAPeerThatWasInTheMiddleOfAFrameHasItsTimeFromTheFramesEnd(t *testing.T)
 // A peer may begin a frame while our ping is still on its way: then it is as if it had
 // been in the middle of it before.
 func TestAPeerThatBeginsAFrameBeforeItHasThePingHasItsTimeFromTheFramesEnd(t *testing.T) {
-	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+	inBubble(t, keepaliveOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		answer := peer.keepalivePing()
 		peer.inTwoParts(4 * time.Second)
 		time.Sleep(4 * time.Second)
@@ -278,7 +278,7 @@ func TestNoPatienceBeginsAfterTheEnd(t *testing.T) {
 	opts := testOptions()
 	opts.PingInterval, opts.PongTimeout = 2*time.Second, 5*time.Second
 	var p *Pump[any, any]
-	opts.Trace.FrameReceived = func(frame.Header) { p.Kill() }
+	opts.Trace.FrameReceived = func(frame.Header) { p.Abort() }
 	inBubble(t, opts, func(t *testing.T, started *Pump[any, any], peer *peer) {
 		p = started
 		answer := peer.keepalivePing()
@@ -287,12 +287,12 @@ func TestNoPatienceBeginsAfterTheEnd(t *testing.T) {
 		requireEnd(t, p)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		require.False(t, p.clocks.pong.armed)
+		require.False(t, p.timers.pong.started)
 	})
 }
 
 func TestAPeerInTheMiddleOfAFrameThatHasStoppedIsDead(t *testing.T) {
-	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+	inBubble(t, keepaliveOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		_, err := peer.conn.Write(peer.frame(true, frame.Binary, make([]byte, 100_000))[:50_000])
 		require.NoError(t, err)
 		began := time.Now()
@@ -323,7 +323,7 @@ func TestAPeerThatTakesBytesBeforeThePingIsAlive(t *testing.T) {
 }
 
 func TestAPeerThatTakesNothingIsDeadThoughThePingIsNotOut(t *testing.T) {
-	inBubble(t, keepalive(), func(t *testing.T, p *Pump[any, any], peer *peer) {
+	inBubble(t, keepaliveOptions(), func(t *testing.T, p *Pump[any, any], peer *peer) {
 		began := time.Now()
 		p.Send() <- text("stuck")
 		require.ErrorContains(t, asFailed(t, <-p.Events()), "no pong")
@@ -445,7 +445,7 @@ func TestLastWordsAreWaitedForWhileTheChannelIsFull(t *testing.T) {
 }
 
 func TestAStreamWithoutDeadlinesIsClosedWhereReadingMustEnd(t *testing.T) {
-	opts := keepalive()
+	opts := keepaliveOptions()
 	bubbleOf(t, testConfig{Options: &opts, Conn: &wrapped{noDeadlines: true}}, func(t *testing.T, p *Pump[any, any], peer *peer) {
 		peer.keepalivePing()
 		require.ErrorContains(t, asFailed(t, requireEnd(t, p)), "no pong")
