@@ -45,11 +45,31 @@ func (a *accepted) GoAway() {
 	}
 }
 
-// close closes the connection in a goroutine of the Listener. What it has received is
-// discarded. It is in the server's group, which can cut it short. Listener.mu is held.
+// close closes the connection in a goroutine of the Listener. Listener.mu is held.
 func (a *accepted) close() {
+	l := a.listener
 	a.state = acceptedClosed
-	a.listener.closing.Go(func() { _ = a.Conn().Close(StatusGoingAway, server.GoingAwayReason) })
+	l.closing++
+	go func() {
+		a.closeConn()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.closing--
+		l.closed.Broadcast()
+	}()
+}
+
+// closeConn closes the connection. What it has received is discarded. It is in the server's
+// group, which can cut it short.
+func (a *accepted) closeConn() { _ = a.Conn().Close(StatusGoingAway, server.GoingAwayReason) }
+
+// awaitClosing waits for the connections that close is closing.
+func (l *Listener) awaitClosing() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.closing > 0 {
+		l.closed.Wait()
+	}
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -62,19 +82,22 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 // enqueue hands a over, unless it is too late for that, and reports whether it did. If
-// not, a is closed.
+// not, a is closed. A handler may come here after Listener.Close has waited for the others,
+// so it closes the connection itself.
 func (l *Listener) enqueue(a *accepted) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	waiting, stopped := a.state == acceptedWaiting, l.stopped
 	switch {
-	case a.state == acceptedClosed:
-		return false
-	case l.stopped:
-		a.close()
-		return false
+	case waiting && stopped:
+		a.state = acceptedClosed
+	case waiting:
+		l.queue <- a // there is space: it has a token of room
 	}
-	l.queue <- a // there is space: it has a token of room
-	return true
+	l.mu.Unlock()
+	if waiting && stopped {
+		a.closeConn()
+	}
+	return waiting && !stopped
 }
 
 // handOverLoop gives connections to the users in the order of their handshakes.

@@ -74,11 +74,12 @@ type Listener struct {
 	queue    chan *accepted // handlers to handOver; has space for every token in room
 	room     chan struct{}  // a token for every Conn that waits to be taken, or will
 	handOver chan struct{}  // closed when conns is
-	closing  sync.WaitGroup // of connections that nobody has taken
 	draining chan struct{}  // closed when Shutdown or Close begins
 
 	mu      sync.Mutex
-	stopped bool // draining is closed: nothing is queued any more
+	stopped bool      // draining is closed: nothing is queued any more
+	closing int       // connections that nobody has taken and that are being closed
+	closed  sync.Cond // closing has changed
 }
 
 // Listen serves WebSocket handshakes on the TCP address addr, as in net.Listen:
@@ -184,6 +185,7 @@ func newListener(opts *ListenOptions) (*Listener, error) {
 // start begins to serve on nl.
 func (l *Listener) start(nl net.Listener, opts *ListenOptions) {
 	l.net = nl
+	l.closed.L = &l.mu
 	l.server = server.New(server.Config{
 		Listener:         nl,
 		TLS:              opts.TLSConfig,
@@ -195,7 +197,7 @@ func (l *Listener) start(nl net.Listener, opts *ListenOptions) {
 		Begun:            l.stopHandOver,
 		Ended: func() {
 			l.server.AwaitEmpty()
-			l.closing.Wait()
+			l.awaitClosing()
 		},
 	})
 	go l.handOverLoop()
