@@ -247,13 +247,22 @@ func TestLifecycleInMemory(t *testing.T) {
 }
 
 func TestLifecycleOverTCP(t *testing.T) {
+	skipIfShort(t, "takes real time")
 	t.Parallel()
 	testLifecycle(t, parallel, openTCP(false), false)
 }
 
 func TestLifecycleOverTLS(t *testing.T) {
+	skipIfShort(t, "takes real time")
 	t.Parallel()
 	testLifecycle(t, parallel, openTCP(true), false)
+}
+
+// skipIfShort leaves a test out of ./test.sh --quick.
+func skipIfShort(t *testing.T, why string) {
+	if testing.Short() {
+		t.Skip("-short: ", why)
+	}
 }
 
 func parallel(t *testing.T, f func(*testing.T)) {

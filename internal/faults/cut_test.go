@@ -248,7 +248,11 @@ func TestConnectionsAreResetAtAnyOctet(t *testing.T) {
 }
 
 func eachOctet(t *testing.T, of string, all int, test func(t *testing.T, n int)) {
-	for n := range all + 1 {
+	step := 1
+	if testing.Short() {
+		step = 5
+	}
+	for n := 0; n <= all; n += step {
 		t.Run(fmt.Sprintf("after %d octets of %s", n, of), func(t *testing.T) {
 			t.Parallel()
 			test(t, n)

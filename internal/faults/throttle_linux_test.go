@@ -53,6 +53,9 @@ func sockets(mss int) func(_, _ string, c syscall.RawConn) error {
 }
 
 func TestThrottledPeersAreAlive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: takes several seconds of real time")
+	}
 	t.Parallel()
 	certificates := httptest.NewUnstartedServer(nil)
 	certificates.StartTLS()

@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: takes half a minute")
+	}
 	require.NoError(t, allowFiles(files(*conns)))
 	watch := startWatch(*duration)
 	began := time.Now()
