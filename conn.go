@@ -206,7 +206,7 @@ func newConn(ctx context.Context, s *handshake.Stream, client bool, set *setting
 		Client:   client,
 		Options:  options,
 		OnDrop:   onDrop,
-		Types:    &vocabulary,
+		Types:    &types,
 
 		Compression: set.compression.start(s.Deflate, client),
 	})

@@ -1,7 +1,14 @@
-// Package adapt gives WebSocket connections as callbacks: a [Service] with one
-// function for each kind of event, and a [Caller] to answer through. It is for
-// people who come from Ballerina's websocket module, and for everybody who would
-// rather be called than receive from channels.
+// Package adapt calls functions for what happens on a WebSocket connection: a [Service]
+// has one function for each kind of event, and a [Caller] is what they answer through.
+//
+//   - The callbacks of a connection run one at a time and in order, and exactly one last
+//     callback says how it ended.
+//   - While a callback runs, pings are answered, and a close or a dropped connection is noticed.
+//   - A panic in a callback is recovered. It closes its own connection and nothing else.
+//   - A write queues its message and returns, so that a busy connection is written with few
+//     calls to the operating system. [Caller.Flush] waits for the result.
+//
+// The names are those of Ballerina's websocket module; docs/ballerina.md compares the two.
 //
 //	l, err := adapt.NewListener(":8080", nil)
 //	...
