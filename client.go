@@ -17,14 +17,13 @@ import (
 // receiving from channels: [Client.ReadMessage] and its kin are blocking receives on
 // [Conn.Events].
 //
-// All methods are safe for any number of goroutines. Of several reads at the same
-// time each gets a message of its own. Every Client must be closed with
-// [Client.Close] or [Client.CloseNow], also when its connection has ended by itself.
+// All methods are safe for concurrent use. Concurrent reads return different messages. Every
+// Client must be closed with [Client.Close] or [Client.CloseNow], even if its connection has
+// ended by itself.
 //
-// Pings are answered and the peer's close frame is seen whether or not anybody
-// reads, until as many messages wait as [Options.EventBuffer] has room for. Ping
-// and Pong events wait there too until the next read passes over them, unless
-// OnPing or OnPong is set.
+// Pings are answered and the peer's close frame is noticed even if nobody reads, until
+// [Options.EventBuffer] messages wait. Ping and Pong events occupy the same buffer until the
+// next read skips them, unless OnPing or OnPong is set.
 type Client struct {
 	url  string
 	opts ClientOptions
@@ -55,16 +54,15 @@ type ClientOptions struct {
 	// answer PingInterval's pings. A ping has been answered already, unless
 	// ManualPong is set. The bytes belong to the handler.
 	//
-	// With one of them set, the client has one goroutine more for each connection:
-	// it runs the handlers, one at a time and in order, while nobody reads, and puts
-	// up to EventBuffer messages aside for the reads, in order. It waits only when so
-	// many wait already. It ends with the connection, when all has been read that
-	// came before, or with Close or CloseNow, when the handler that runs has
-	// returned.
+	// If one of them is set, the client has one more goroutine for each connection. It
+	// runs the handlers, one at a time and in order, even if nobody reads, and keeps up to
+	// EventBuffer messages for the reads. It blocks when EventBuffer messages are waiting.
+	// It exits when the connection has ended and everything received has been read, or
+	// after Close or CloseNow, once a running handler returns.
 	//
-	// A handler may call everything but the reads, which would wait for the messages
-	// that it holds up itself. Close and CloseNow do not wait for the handlers, so
-	// they may be called there too.
+	// A handler may call any method except the reads: they would wait for messages that
+	// the handler itself is holding up. Close and CloseNow do not wait for the handlers,
+	// so a handler may call them.
 	OnPing, OnPong func(*Client, []byte)
 
 	// OnConnect is called with each new connection, the first one included, before a

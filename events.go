@@ -65,16 +65,16 @@ type Close struct {
 	Reason string
 }
 
-// IdleTimeout tells that for a whole period of [Options.IdleTimeout] no byte of
-// any frame came or went, the library's own keepalive not counted. It closes
-// nothing, and comes again after every further such period.
+// IdleTimeout reports that for a whole period of [Options.IdleTimeout] no byte of any frame
+// was received or sent, the library's own keepalive not counted. It closes nothing, and is
+// delivered again after every further such period.
 type IdleTimeout struct {
 	// Idle is how long the connection has been idle.
 	Idle time.Duration
 }
 
-// Error is the terminal event of a connection that ended otherwise than by the
-// peer's close frame. Err tells why; match it with errors.Is and errors.As:
+// Error is the terminal event of a connection that did not end by the peer's close frame.
+// Err is the reason; match it with errors.Is and errors.As:
 //
 //   - io.ErrUnexpectedEOF: the peer dropped or reset the TCP connection;
 //   - os.ErrDeadlineExceeded: a timeout of [Options] expired;
@@ -97,12 +97,11 @@ func (Ping) message()   {}
 func (Pong) message()   {}
 func (Close) message()  {}
 
-// Recycle gives the bytes of a received message back for reuse. It is optional:
-// a payload that is never recycled is ordinary garbage. After the call nobody
-// may touch the slice, nor any slice of it. Only payloads from 4 KiB to 16 MiB are kept.
-// In a program built with the race detector a second Recycle of one payload panics, as
-// does the next use of one that was written to afterwards, and what is read from one is
-// no message.
+// Recycle returns the bytes of a received message for reuse. It is optional: a payload that
+// is never recycled is ordinary garbage. After the call nobody may use the slice or any
+// slice of it. Only payloads from 4 KiB to 16 MiB are kept. Under the race detector Recycle
+// checks for misuse: recycling twice or writing after Recycle panics, and reading after
+// Recycle returns filler bytes.
 func (b Binary) Recycle() { pump.Recycle(b) }
 
 // describe returns the kind and the size of a message, for errors and logs.
@@ -138,7 +137,7 @@ func (c Close) Error() string {
 	return text
 }
 
-// Error is the text of e.Err.
+// Error returns the text of e.Err.
 func (e Error) Error() string {
 	if e.Err == nil {
 		return "websocket failed"
@@ -146,11 +145,11 @@ func (e Error) Error() string {
 	return e.Err.Error()
 }
 
-// Unwrap gives e.Err.
+// Unwrap returns e.Err.
 func (e Error) Unwrap() error { return e.Err }
 
-// CloseStatus gives the status code of the first [Close] in err's chain, or -1
-// when there is none.
+// CloseStatus returns the status code of the first [Close] in err's chain, or -1 if there
+// is none.
 func CloseStatus(err error) StatusCode {
 	var c Close
 	if errors.As(err, &c) {

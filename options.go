@@ -13,21 +13,21 @@ import (
 type Overflow int
 
 const (
-	// Block stops reading until the consumer has made room: TCP's flow control
-	// then slows the peer down, and nothing is lost. While it lasts, pings are not
-	// answered and a close is not seen.
+	// Block stops reading until the consumer has made room. TCP's flow control then slows
+	// the peer down, and nothing is lost. Meanwhile pings are not answered and a close is
+	// not noticed.
 	Block Overflow = iota
-	// DropOldest makes room by dropping the oldest event that waits.
+	// DropOldest drops the oldest event in the channel.
 	DropOldest
-	// DropNewest drops the message that has just come.
+	// DropNewest drops the message that has just arrived.
 	DropNewest
 	// CloseSlow ends the connection: close code 1008 and an [Error] that matches
 	// [ErrOverflow].
 	CloseSlow
 )
 
-// Rate is a limit on messages: PerSecond in the long run, Burst at once. A Burst
-// below one means one. The zero Rate is no limit.
+// Rate is a limit on messages: PerSecond on average, and Burst in a row. A Burst below one
+// means one. The zero Rate is no limit.
 type Rate struct {
 	PerSecond float64
 	Burst     int
@@ -38,25 +38,22 @@ type Rate struct {
 type Options struct {
 	// EventBuffer is how many events wait for the consumer. Default 64.
 	EventBuffer int
-	// SendBuffer is how many messages a consumer's loop may send for one event without
-	// ever hanging when another goroutine closes. Default 64. [Conn.Send] has room for
-	// more: for that many twice (an event in hand, and the terminal one), and for one
-	// message for each event that may wait.
+	// SendBuffer is how many messages a receive loop may send per event and still never
+	// block when another goroutine closes the connection. Default 64. The capacity of
+	// [Conn.Send] is max(2*SendBuffer, EventBuffer+1).
 	SendBuffer int
 	// Overflow is what happens to a message that finds the event channel full.
 	// Default [Block]. Control frames never wait: they are dropped and counted.
 	Overflow Overflow
 
-	// MaxMessageSize is the largest message to receive, in bytes, after
-	// decompression, which stops there. Default 1 MiB; -1 none. A larger one ends the
-	// connection: 1009.
+	// MaxMessageSize is the largest message to receive, in bytes after decompression. A
+	// larger message ends the connection with 1009. Default 1 MiB; -1 is no limit.
 	MaxMessageSize int64
-	// MaxFrameSize is the largest frame to receive, in bytes of payload as they are on
-	// the wire. Default and -1 none. A larger one ends the connection: 1009.
+	// MaxFrameSize is the largest frame to receive, in bytes of payload on the wire. A
+	// larger frame ends the connection with 1009. Default and -1: no limit.
 	MaxFrameSize int64
-	// FragmentSize is the largest frame to send, in bytes of payload; a larger
-	// message is fragmented, RFC 6455 section 5.4. Default and -1: one frame a
-	// message.
+	// FragmentSize is the largest frame to send, in bytes of payload. A larger message is
+	// fragmented, RFC 6455 section 5.4. Default and -1: one frame per message.
 	FragmentSize int
 
 	// IdleTimeout is the period of [IdleTimeout] events. Default none.
@@ -105,17 +102,17 @@ type Options struct {
 	// 1008. Default none.
 	MessageRate Rate
 
-	// Trace is told what the connection does. Its hooks must not block, nor call Close or
-	// Write.
+	// Trace holds hooks that are called for what the connection does. They must neither
+	// block nor call Close or Write. Default none.
 	Trace *Trace
-	// OnDrop is told of every message that is dropped, and why: [ErrOverflow] for
-	// one that found the event channel full, [ErrInvalidMessage] for one on Send
-	// that cannot be sent, net.ErrClosed for one on Send that came too late. What a
-	// local Close discards is only counted. It runs on the pumps: it must not block,
-	// nor call Close or Write.
+	// OnDrop is called for every message that is dropped. Its error matches [ErrOverflow]
+	// if the event channel was full, [ErrInvalidMessage] if a message on Send cannot be
+	// sent, and net.ErrClosed if it came too late. Messages that a local Close discards
+	// are only counted. OnDrop runs on the pumps: it must neither block nor call Close or
+	// Write. Default none.
 	OnDrop func(Message, error)
 	// Logger receives the connection's beginning and end, and every message that is
-	// dropped with the reason (but not its content), at debug level. nil: silent.
+	// dropped with the reason (but not its content), at debug level. Default nil: silent.
 	Logger *slog.Logger
 }
 

@@ -8,22 +8,21 @@ import (
 )
 
 // Trace is a set of hooks that see a connection at work, in the manner of
-// net/http/httptrace. Any of them may be nil. They run where the thing happens: on the
-// pumps, a timer, or the caller of CloseNow, several at the same time if need be. They
-// must neither block nor call Close or Write.
+// net/http/httptrace. Any of them may be nil. They run on the pumps, on a timer, or in the
+// caller of CloseNow, possibly concurrently. They must neither block nor call Close or Write.
 type Trace struct {
-	// FrameReceived is called for every frame received whose header is valid, before
-	// its payload is.
+	// FrameReceived is called when a valid frame header has been read, before the payload
+	// is read.
 	FrameReceived func(FrameInfo)
-	// FrameSent is called for every frame when it has been encoded to be written.
+	// FrameSent is called when a frame has been encoded, before it is written.
 	FrameSent func(FrameInfo)
 	// Flushed is called after every call to the operating system that writes, with
 	// the bytes it took, the time it took, and its error.
 	Flushed func(bytes int, took time.Duration, err error)
 	// KeepalivePong is called when the answer to one of the library's own pings has
-	// come, with the time from queueing the ping to reading the pong.
+	// arrived, with the time from queueing the ping to reading the pong.
 	KeepalivePong func(roundTrip time.Duration)
-	// Ended is called once, with the terminal event, before it is put.
+	// Ended is called once, with the terminal event, before Done closes.
 	Ended func(err error)
 }
 
@@ -36,7 +35,7 @@ type FrameInfo struct {
 	Compressed bool
 }
 
-// hooks gives t as the pumps call it.
+// hooks returns t in the form that the pumps call.
 func (t *Trace) hooks() pump.Trace {
 	adapt := func(hook func(FrameInfo)) func(frame.Header) {
 		if hook == nil {
