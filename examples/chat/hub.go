@@ -110,7 +110,7 @@ func (h *hub) handle(p *person, text chanws.Text) {
 	switch m.Type {
 	case "join":
 		p.page = m.Page
-		h.join(p, clean(m.Name), strings.ToLower(clean(m.Room)))
+		h.join(p, clean(m.Name), strings.ToLower(clean(m.Room)), m.Hue)
 	case "say":
 		h.say(p, strings.TrimSpace(m.Text))
 	case "stats":
@@ -136,7 +136,7 @@ func (h *hub) say(p *person, text string) {
 
 // join takes p out of its room and into another, under a name and with a colour that
 // are free there. Then p is told what was said in that room before.
-func (h *hub) join(p *person, name, roomName string) {
+func (h *hub) join(p *person, name, roomName string, hue int) {
 	r := h.rooms[roomName]
 	switch {
 	case !valid(name, maxName):
@@ -146,7 +146,7 @@ func (h *hub) join(p *person, name, roomName string) {
 		h.refuse(p, fmt.Sprintf("A room has 1 to %d printable characters.", maxRoom))
 		return
 	case p.room != nil && p.room == r && p.name == name:
-		h.tell(p, message{Type: "joined", Room: r.name, Name: p.name})
+		h.tell(p, message{Type: "joined", Room: r.name, Name: p.name, Hue: p.hue})
 		return
 	}
 	if r != nil && p.room != r {
@@ -161,9 +161,11 @@ func (h *hub) join(p *person, name, roomName string) {
 	}
 	h.leave(p, "left")
 	r = h.enter(roomName) // only now: a room that became empty may have been forgotten
-	p.name, p.hue, p.room = r.freeName(name), r.freeHue(r.freeName(name)), r
+	p.name = r.freeName(name)
+	p.hue = r.freeHue(p.name, hue)
+	p.room = r
 	r.people[p] = true
-	h.tell(p, message{Type: "joined", Room: r.name, Name: p.name})
+	h.tell(p, message{Type: "joined", Room: r.name, Name: p.name, Hue: p.hue})
 	if len(r.history) > 0 {
 		h.tell(p, message{Type: "history", Messages: r.history})
 	}

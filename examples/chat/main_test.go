@@ -134,7 +134,7 @@ func TestTwoTabsTalk(t *testing.T) {
 	require.Equal(t, message{Type: "notice", Text: "Ada joined"}, ada.hear())
 
 	bob.join("tea", "Bob")
-	require.Equal(t, message{Type: "joined", Room: "tea", Name: "Bob"}, bob.hear())
+	require.Equal(t, message{Type: "joined", Room: "tea", Name: "Bob", Hue: 137}, bob.hear())
 	for _, v := range []visitor{ada, bob} {
 		require.Equal(t, message{Type: "people", People: named("Ada", "Bob")}, v.hear())
 		require.Equal(t, message{Type: "notice", Text: "Bob joined"}, v.hear())
@@ -182,7 +182,7 @@ func TestNamesAreMadeUnique(t *testing.T) {
 	} {
 		v := visit(t, url)
 		v.join("tea", test.name)
-		require.Equal(t, message{Type: "joined", Room: "tea", Name: test.want}, v.hear())
+		require.Equal(t, test.want, v.hearType("joined").Name)
 		v.join("tea", test.want) // as a page does that has been reconnected
 		v.say(message{Type: "say", Text: "it is me"})
 		require.Equal(t, test.want, v.hearType("message").Name)

@@ -17,15 +17,15 @@ const (
 
 // A message is the JSON that goes to and fro.
 //
-//	from the page  join(room, name, page)  say(text)  stats()
-//	to the page    joined(room, name)  history(messages)  people(people)
+//	from the page  join(room, name, hue, page)  say(text)  stats()
+//	to the page    joined(room, name, hue)  history(messages)  people(people)
 //	               message(name, hue, at, text)  notice(text)  error(text)  stats(stats)
 type message struct {
 	Type     string    `json:"type"`
 	Room     string    `json:"room,omitempty"`
 	Name     string    `json:"name,omitempty"`
 	Page     string    `json:"page,omitempty"` // a random text that only this page knows: see room.ghost
-	Hue      int       `json:"hue,omitempty"`  // the author's colour, in degrees
+	Hue      int       `json:"hue,omitempty"`  // a person's colour, in degrees
 	At       int64     `json:"at,omitempty"`   // Unix time in microseconds; no two messages have the same
 	Text     string    `json:"text,omitempty"`
 	People   []member  `json:"people,omitempty"`

@@ -70,12 +70,12 @@ func (r *room) freeName(name string) string {
 }
 
 // freeHue returns a colour for name, in degrees. If the history has messages under
-// that name, it is theirs: people who come back keep their colour. Otherwise it is a
-// colour of no person in the room and of no message in the history.
+// that name, it is theirs: people who come back keep their colour. Otherwise it is
+// wanted, or the next colour of no person in the room and of no message in the history.
 //
 // Steps of 137 degrees, the golden angle, put the first few colours far apart. They
 // come to all 360 degrees before any comes again, and maxPeople + maxHistory are fewer.
-func (r *room) freeHue(name string) int {
+func (r *room) freeHue(name string, wanted int) int {
 	taken := make(map[int]bool)
 	for p := range r.people {
 		taken[p.hue] = true
@@ -86,7 +86,7 @@ func (r *room) freeHue(name string) int {
 		}
 		taken[m.Hue] = true
 	}
-	hue := 0
+	hue := (wanted%360 + 360) % 360
 	for taken[hue] {
 		hue = (hue + 137) % 360
 	}

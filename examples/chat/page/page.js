@@ -5,8 +5,8 @@ import * as panel from "./panel.js";
 
 const $ = id => document.getElementById(id);
 
-let wish = null;     // {name, room} to join, now and after every reconnection
-let joined = null;   // {name, room} as the server had it last
+let wish = null;     // {name, room, hue} to join, now and after every reconnection
+let joined = null;   // {name, room, hue} as the server had it last
 let inside = false;  // the server has us in a room, on the connection of this moment
 let typing = false;  // the connection was lost while somebody was typing
 
@@ -64,9 +64,10 @@ $("retry").onclick = connection.hurry;
 function receive(m) {
   switch (m.type) {
   case "joined":
-    // The server may have made our name unique. We come back under that one.
+    // The server may have made our name unique. We come back under that one, and if
+    // nobody else has it by then, in the same colour.
     if (joined && joined.room !== m.room) log.clear();
-    wish = joined = {name: m.name, room: m.room};
+    wish = joined = {name: m.name, room: m.room, hue: m.hue};
     inside = true;
     $("title").textContent = "#" + m.room;
     document.title = "#" + m.room + " · chat";
@@ -111,7 +112,7 @@ function fold(away) {
 // hint is what stands in the empty input.
 function hint() {
   $("text").placeholder =
-    document.body.classList.contains("lost") ? "Offline: what you type could not be sent" :
+    document.body.classList.contains("lost") ? "Offline" :
     joined ? `Message #${joined.room} as ${joined.name}` :
     "Choose a name and a room first";
 }
