@@ -97,6 +97,12 @@ const (
 	reconnecting = `/reconnecting/.test(document.querySelector("#status").textContent)`
 )
 
+// What says so where one types.
+const (
+	offline = `document.querySelector("#text").disabled && !document.querySelector("#offline").hidden`
+	online  = `!document.querySelector("#text").disabled && document.querySelector("#offline").hidden`
+)
+
 // says types a message and sends it.
 func (g *guest) says(t *testing.T, text string) {
 	t.Helper()
@@ -147,15 +153,30 @@ func TestTheChatExampleInABrowser(t *testing.T) {
 	ann.sees(t, "Ben", "hello Ann")
 	require.Zero(t, get[int](t, elsewhere.tab, `document.querySelectorAll("#log .message").length`), "messages in another room")
 
+	newcomer := enter(t, b, server.url, "lobby", "Cyd")
+	newcomer.sees(t, "Ann", "hello <b>Ben</b> & größer als 日本")
+	newcomer.sees(t, "Ben", "hello Ann")
+	newcomer.until(t, `new Set([...document.querySelectorAll("#people li")].map(li => getComputedStyle(li, "::before").backgroundColor)).size == 3`)
+	newcomer.until(t, `document.querySelector("#join-form").hidden`)
+	newcomer.leave(t)
+	ann.seesPeople(t, "Ann", "Ben")
+
+	ann.do(t, `dispatchEvent(new Event("offline"))`)
+	ann.until(t, connected)
+	ann.seesPeople(t, "Ann", "Ben")
+	ann.sees(t, "Ben", "hello Ann") // once: the history that came again has nothing new
+
 	for i, sig := range []os.Signal{os.Kill, os.Interrupt} {
 		server.stop(sig)
 		ann.until(t, reconnecting)
 		ben.until(t, reconnecting)
+		ann.until(t, offline)
 		server = startChat(t, server.cmd.Path, u.Host)
 		ann.until(t, connected)
 		ben.until(t, connected)
 		ann.seesPeople(t, "Ann", "Ben")
 		ben.seesPeople(t, "Ann", "Ben")
+		ann.until(t, online)
 
 		text := fmt.Sprintf("back again %d", i)
 		ann.says(t, text)

@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -19,17 +20,26 @@ import (
 	"github.com/chanws/chanws/adapt"
 )
 
+const about = "callback: a service with every callback there is, and a client that makes each of them be called"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "callback:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, stdout io.Writer) (err error) {
+func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
+	flags := flag.NewFlagSet("callback", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	flags.Usage = func() { fmt.Fprintln(stdout, about) }
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, about)
 	out := log.New(stdout, "", 0) // server and client print at the same time
 
 	l, err := adapt.NewListener("127.0.0.1:0", nil) // port 0: any that is free

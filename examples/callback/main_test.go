@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 func TestEveryCallbackIsCalledInOrder(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out))
+	require.NoError(t, run(t.Context(), nil, &out))
 
 	require.Equal(t, []string{
 		`server: OnOpen`,
@@ -33,6 +34,7 @@ func TestEveryCallbackIsCalledInOrder(t *testing.T) {
 		`client: OnTextMessage "pardon?"`,
 		`client: OnClose 1000`,
 	}, linesOf("client: ", out.String()))
+	require.True(t, strings.HasPrefix(out.String(), about+"\n"), out.String())
 	require.True(t, strings.HasSuffix(out.String(), "\nbye\n"))
 }
 
@@ -40,7 +42,7 @@ func TestCtrlCClosesTheConnectionInGoodOrder(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())
 	out := &interrupter{at: "client: OnTextMessage", interrupt: interrupt}
-	require.NoError(t, run(ctx, out))
+	require.NoError(t, run(ctx, nil, out))
 
 	server := linesOf("server: ", out.String())
 	require.Equal(t, `server: OnClose 1001 "interrupted"`, server[len(server)-1])
@@ -52,8 +54,8 @@ func TestCtrlCBeforeTheHandshakeIsAnError(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
 	var out bytes.Buffer
-	require.ErrorIs(t, run(ctx, &out), context.Canceled)
-	require.Equal(t, "bye\n", out.String())
+	require.ErrorIs(t, run(ctx, nil, &out), context.Canceled)
+	require.Equal(t, about+"\nbye\n", out.String())
 }
 
 // linesOf are the lines of one side. Those of both may be mixed in several ways.
@@ -78,4 +80,11 @@ func (w *interrupter) Write(p []byte) (int, error) {
 		w.interrupt()
 	}
 	return w.Buffer.Write(p)
+}
+
+func TestHelpSaysWhatTheProgramShows(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.ErrorIs(t, run(t.Context(), []string{"-h"}, &out), flag.ErrHelp)
+	require.True(t, strings.HasPrefix(out.String(), about+"\n"), out.String())
 }

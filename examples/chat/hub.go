@@ -6,65 +6,53 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/chanws/chanws"
-)
-
-const (
-	maxName   = 24 // characters
-	maxRoom   = 24
-	maxText   = 1000
-	maxPeople = 200 // in a room
 )
 
 // A hub is one goroutine that owns all of the state. Everybody else talks to it
 // through channels, so nothing here needs a lock, and what happens in a room happens
 // in the same order for everybody in it.
 type hub struct {
-	arrivals chan *chanws.Conn // new connections
-	heard    chan heard        // what they say
-	gone     chan *chanws.Conn // those that have ended
-	done     chan struct{}     // closed when the hub has
+	arrivals chan *person  // new connections
+	heard    chan heard    // what they say
+	gone     chan *person  // those that have ended
+	done     chan struct{} // closed when the hub has
 
 	// Only run and what it calls touch these.
-	people map[*chanws.Conn]*person
-	rooms  map[string]map[*person]bool
+	people map[*person]bool
+	rooms  map[string]*room
+	empty  []*room // the rooms without people, the longest empty first
+	last   int64   // the At of the last message
 }
 
 // A person is a connection, and who it is; without a room until it has joined one.
 type person struct {
-	conn       *chanws.Conn
-	name, room string
+	conn      *chanws.Conn
+	roundTrip atomic.Int64 // of the last keepalive ping; the one field that the connection sets
+
+	name, page string
+	hue        int
+	room       *room
 	closing    bool // nothing is heard from it or told to it any more
 }
 
 type heard struct {
-	conn *chanws.Conn
+	from *person
 	text chanws.Text
-}
-
-// A message is the JSON that goes to and fro.
-//
-//	from the page  join(room, name)  say(text)
-//	to the page    joined(room, name)  people(people)  message(name, text)  notice(text)  error(text)
-type message struct {
-	Type   string   `json:"type"`
-	Room   string   `json:"room,omitempty"`
-	Name   string   `json:"name,omitempty"`
-	Text   string   `json:"text,omitempty"`
-	People []string `json:"people,omitempty"`
 }
 
 func newHub() *hub {
 	return &hub{
-		arrivals: make(chan *chanws.Conn),
+		arrivals: make(chan *person),
 		heard:    make(chan heard),
-		gone:     make(chan *chanws.Conn),
+		gone:     make(chan *person),
 		done:     make(chan struct{}),
-		people:   make(map[*chanws.Conn]*person),
-		rooms:    make(map[string]map[*person]bool),
+		people:   make(map[*person]bool),
+		rooms:    make(map[string]*room),
 	}
 }
 
@@ -75,20 +63,20 @@ func (h *hub) run(ctx context.Context) {
 	stopping := ctx.Done()
 	for stopping != nil || len(h.people) > 0 {
 		select {
-		case c := <-h.arrivals:
-			h.people[c] = &person{conn: c}
-			go h.forward(c)
+		case p := <-h.arrivals:
+			h.people[p] = true
+			go h.forward(p)
 			if stopping == nil {
-				h.close(h.people[c], chanws.StatusServiceRestart, "the server restarts")
+				h.close(p, chanws.StatusServiceRestart, "the server restarts")
 			}
 		case m := <-h.heard:
-			h.handle(h.people[m.conn], m.text)
-		case c := <-h.gone:
-			h.leave(h.people[c], "left")
-			delete(h.people, c)
+			h.handle(m.from, m.text)
+		case p := <-h.gone:
+			h.leave(p, "left")
+			delete(h.people, p)
 		case <-stopping:
 			stopping = nil // a nil channel is never ready: this happens once
-			for _, p := range h.people {
+			for p := range h.people {
 				h.close(p, chanws.StatusServiceRestart, "the server restarts")
 			}
 		}
@@ -99,14 +87,14 @@ func (h *hub) run(ctx context.Context) {
 // the connection's event channel fills up, the library stops reading from the
 // network, and the sender has to wait, too. That is back-pressure: a crowd that
 // talks too fast slows itself down and takes no memory here.
-func (h *hub) forward(c *chanws.Conn) {
-	for ev := range c.Events() { // ends with the connection, however that ends
+func (h *hub) forward(p *person) {
+	for ev := range p.conn.Events() { // ends with the connection, however that ends
 		if text, ok := ev.(chanws.Text); ok {
-			h.heard <- heard{c, text}
+			h.heard <- heard{p, text}
 		}
 	}
-	c.CloseNow() // a connection is closed by its user, also one that has ended
-	h.gone <- c
+	p.conn.CloseNow() // a connection is closed by its user, also one that has ended
+	h.gone <- p
 }
 
 // handle does what p asks for.
@@ -121,78 +109,116 @@ func (h *hub) handle(p *person, text chanws.Text) {
 	}
 	switch m.Type {
 	case "join":
-		h.join(p, clean(m.Name), strings.ToLower(clean(m.Room)))
+		p.page = m.Page
+		h.join(p, clean(m.Name), strings.ToLower(clean(m.Room)), m.Hue)
 	case "say":
-		m.Text = strings.TrimSpace(m.Text)
-		switch {
-		case p.room == "":
-			h.refuse(p, "Join a room first.")
-		case m.Text == "":
-		case utf8.RuneCountInString(m.Text) > maxText:
-			h.refuse(p, fmt.Sprintf("A message has at most %d characters.", maxText))
-		default:
-			h.broadcast(p.room, message{Type: "message", Name: p.name, Text: m.Text})
-		}
+		h.say(p, strings.TrimSpace(m.Text))
+	case "stats":
+		h.tell(p, message{Type: "stats", Stats: h.stats(p)})
 	}
 }
 
-// join takes p out of its room and into another, under a name that is free there.
-func (h *hub) join(p *person, name, room string) {
+// say tells p's room what p says, and keeps it for those who come later.
+func (h *hub) say(p *person, text string) {
+	switch {
+	case p.room == nil:
+		h.refuse(p, "Join a room first.")
+	case text == "":
+	case utf8.RuneCountInString(text) > maxText:
+		h.refuse(p, fmt.Sprintf("A message has at most %d characters.", maxText))
+	default:
+		h.last = max(h.last+1, time.Now().UnixMicro())
+		m := message{Type: "message", Name: p.name, Hue: p.hue, At: h.last, Text: text}
+		p.room.keep(m)
+		h.broadcast(p.room, m)
+	}
+}
+
+// join takes p out of its room and into another, under a name and with a colour that
+// are free there. Then p is told what was said in that room before.
+func (h *hub) join(p *person, name, roomName string, hue int) {
+	r := h.rooms[roomName]
 	switch {
 	case !valid(name, maxName):
 		h.refuse(p, fmt.Sprintf("A name has 1 to %d printable characters.", maxName))
 		return
-	case !valid(room, maxRoom):
+	case !valid(roomName, maxRoom):
 		h.refuse(p, fmt.Sprintf("A room has 1 to %d printable characters.", maxRoom))
 		return
-	case p.room == room && p.name == name:
+	case p.room != nil && p.room == r && p.name == name:
+		h.tell(p, message{Type: "joined", Room: r.name, Name: p.name, Hue: p.hue})
 		return
-	case p.room != room && len(h.rooms[room]) >= maxPeople:
-		h.refuse(p, "That room is full.")
-		return
+	}
+	if r != nil && p.room != r {
+		if ghost := r.ghost(p.page); ghost != nil {
+			h.leave(ghost, "left")
+			h.close(ghost, chanws.StatusPolicyViolation, "this page has connected again")
+		}
+		if len(r.people) >= maxPeople {
+			h.refuse(p, "That room is full.")
+			return
+		}
 	}
 	h.leave(p, "left")
-	p.name, p.room = h.freeName(room, name), room
-	if h.rooms[room] == nil {
-		h.rooms[room] = make(map[*person]bool)
+	r = h.enter(roomName) // only now: a room that became empty may have been forgotten
+	p.name = r.freeName(name)
+	p.hue = r.freeHue(p.name, hue)
+	p.room = r
+	r.people[p] = true
+	h.tell(p, message{Type: "joined", Room: r.name, Name: p.name, Hue: p.hue})
+	if len(r.history) > 0 {
+		h.tell(p, message{Type: "history", Messages: r.history})
 	}
-	h.rooms[room][p] = true
-	h.tell(p, message{Type: "joined", Room: room, Name: p.name})
-	h.announce(room, p.name+" joined")
+	h.announce(r, p.name+" joined")
 }
 
-// leave takes p out of its room, if it is in one, and tells the others.
+// enter returns the room of that name, for somebody who is about to be in it.
+func (h *hub) enter(name string) *room {
+	r := h.rooms[name]
+	if r == nil {
+		r = &room{name: name, people: make(map[*person]bool)}
+		h.rooms[name] = r
+	}
+	h.empty = slices.DeleteFunc(h.empty, func(e *room) bool { return e == r })
+	return r
+}
+
+// leave takes p out of its room, if it is in one, and tells the others. An empty room
+// keeps its history until maxEmpty others have become empty after it.
 func (h *hub) leave(p *person, how string) {
-	room := p.room
-	if room == "" {
+	r := p.room
+	if r == nil {
 		return
 	}
-	p.room = ""
-	delete(h.rooms[room], p)
-	if len(h.rooms[room]) == 0 {
-		delete(h.rooms, room)
+	p.room = nil
+	delete(r.people, p)
+	if len(r.people) > 0 {
+		h.announce(r, p.name+" "+how)
 		return
 	}
-	h.announce(room, p.name+" "+how)
+	if len(r.history) == 0 {
+		delete(h.rooms, r.name)
+		return
+	}
+	h.empty = append(h.empty, r)
+	if len(h.empty) > maxEmpty {
+		delete(h.rooms, h.empty[0].name)
+		h.empty = slices.Delete(h.empty, 0, 1)
+	}
 }
 
 // announce tells a room what has changed, and who is there now.
-func (h *hub) announce(room, notice string) {
-	var names []string
-	for p := range h.rooms[room] {
-		names = append(names, p.name)
-	}
-	slices.Sort(names)
-	h.broadcast(room, message{Type: "people", People: names})
-	h.broadcast(room, message{Type: "notice", Text: notice})
+func (h *hub) announce(r *room, notice string) {
+	h.broadcast(r, message{Type: "people", People: r.members()})
+	h.broadcast(r, message{Type: "notice", Text: notice})
 }
 
 // broadcast tells everybody in a room. The text is made once: nobody changes a
 // message that has been sent, so all connections can share it.
-func (h *hub) broadcast(room string, m message) {
+func (h *hub) broadcast(r *room, m message) {
 	text := encode(m)
 	var slow []*person
-	for p := range h.rooms[room] {
+	for p := range r.people {
 		if !h.send(p, text) {
 			slow = append(slow, p)
 		}
@@ -241,40 +267,4 @@ func (h *hub) close(p *person, code chanws.StatusCode, reason string) {
 		p.closing = true
 		go p.conn.Close(code, reason)
 	}
-}
-
-// freeName makes name unique in a room: Ada, Ada 2, Ada 3.
-func (h *hub) freeName(room, name string) string {
-	taken := func(name string) bool {
-		for p := range h.rooms[room] {
-			if strings.EqualFold(p.name, name) {
-				return true
-			}
-		}
-		return false
-	}
-	free := name
-	for n := 2; taken(free); n++ {
-		suffix := fmt.Sprintf(" %d", n)
-		runes := []rune(name)
-		free = string(runes[:min(len(runes), maxName-len(suffix))]) + suffix
-	}
-	return free
-}
-
-// clean makes single spaces of all white space.
-func clean(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// valid tells whether s is something to show as a name.
-func valid(s string, most int) bool {
-	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
-	return s != "" && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, unprintable)
-}
-
-func encode(m message) chanws.Text {
-	text, err := json.Marshal(m)
-	if err != nil {
-		panic(err) // strings can always be encoded
-	}
-	return chanws.Text(text)
 }

@@ -6,11 +6,12 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -22,8 +23,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-//go:embed page.html
-var page []byte
+//go:embed page
+var files embed.FS
+
+const about = "chat: rooms, names and a page; one goroutine owns all of the server's state"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -36,7 +39,12 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("chat", flag.ContinueOnError)
+	flags.SetOutput(stdout)
 	addr := flags.String("addr", "localhost:8080", "address to listen on")
+	flags.Usage = func() {
+		fmt.Fprintln(stdout, about)
+		flags.PrintDefaults()
+	}
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -47,6 +55,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(stdout, about)
 	fmt.Fprintf(stdout, "chat: open %s in two tabs\n", pageURL(*addr, l.Addr()))
 
 	h := newHub()
@@ -79,14 +88,19 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 // instead of package net/http.
 func routes(h *hub) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	page, err := fs.Sub(files, "page")
+	if err != nil {
+		panic(err) // "page" is a valid path
+	}
+	served := http.FileServerFS(page)
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
 		// Even if a message could become part of the page, it could not load anything.
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		w.Write(page)
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		served.ServeHTTP(w, r)
 	})
 	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) {
+		p := &person{}
 		c, err := chanws.Upgrade(w, r, &chanws.UpgradeOptions{
 			// Origins is not set: only pages of this very server may connect. Otherwise
 			// any page on the web could chat in its visitor's name.
@@ -94,15 +108,19 @@ func routes(h *hub) http.Handler {
 				MaxMessageSize: 8 << 10,                               // maxText, in the longest encoding, fits
 				MessageRate:    chanws.Rate{PerSecond: 10, Burst: 30}, // nobody types faster: 1008
 				SendBuffer:     256,                                   // who is further behind than that is too slow: see hub.send
-				PingInterval:   20 * time.Second,                      // a phone that lost its network says no goodbye
+				PingInterval:   10 * time.Second,                      // a phone that lost its network says no goodbye
 				WriteTimeout:   10 * time.Second,
+				Trace: &chanws.Trace{
+					KeepalivePong: func(roundTrip time.Duration) { p.roundTrip.Store(int64(roundTrip)) },
+				},
 			},
 		})
 		if err != nil {
 			return // Upgrade has answered
 		}
+		p.conn = c
 		select {
-		case h.arrivals <- c: // the handler returns, the connection lives on
+		case h.arrivals <- p: // the handler returns, the connection lives on
 		case <-h.done:
 			c.CloseNow()
 		}

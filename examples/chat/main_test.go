@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// start runs the program and gives the address of its page. stop is Ctrl-C.
+// start runs the program and returns the address of its page. stop is Ctrl-C.
 func start(t *testing.T, addr string) (url string, stop func() error) {
 	t.Helper()
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -28,10 +30,14 @@ func start(t *testing.T, addr string) (url string, stop func() error) {
 		stdout.Close()
 		result <- err
 	}()
-	line, err := bufio.NewReader(out).ReadString('\n')
+	lines := bufio.NewReader(out)
+	first, err := lines.ReadString('\n')
 	if err != nil {
 		require.NoError(t, <-result)
 	}
+	require.Equal(t, about+"\n", first)
+	line, err := lines.ReadString('\n')
+	require.NoError(t, err)
 	url, ok := strings.CutPrefix(strings.TrimSuffix(line, " in two tabs\n"), "chat: open ")
 	require.True(t, ok, line)
 	stopped := false
@@ -68,14 +74,36 @@ func (v visitor) say(m message) { v.Send <- encode(m) }
 
 func (v visitor) join(room, name string) { v.say(message{Type: "join", Room: room, Name: name}) }
 
-// hear gives the next message.
+// hear returns the next message, without the time that it was said at.
 func (v visitor) hear() message {
 	v.t.Helper()
 	ev, err := v.Receive(v.t.Context())
 	require.NoError(v.t, err)
 	var m message
 	require.NoError(v.t, json.Unmarshal([]byte(ev.(chanws.Text)), &m))
+	for _, said := range append(m.Messages, m) {
+		require.Equal(v.t, said.Type == "message", said.At > 0, said)
+	}
+	m.At = 0
 	return m
+}
+
+// hearType hears until it hears a message of that type, and returns it.
+func (v visitor) hearType(kind string) message {
+	v.t.Helper()
+	for {
+		if m := v.hear(); m.Type == kind {
+			return m
+		}
+	}
+}
+
+// named are people with the colours that those get who come first.
+func named(names ...string) (all []member) {
+	for i, name := range names {
+		all = append(all, member{name, i * 137 % 360})
+	}
+	return all
 }
 
 // await hears until it hears want.
@@ -102,13 +130,13 @@ func TestTwoTabsTalk(t *testing.T) {
 
 	ada.join("Tea", "  Ada ")
 	require.Equal(t, message{Type: "joined", Room: "tea", Name: "Ada"}, ada.hear())
-	require.Equal(t, message{Type: "people", People: []string{"Ada"}}, ada.hear())
+	require.Equal(t, message{Type: "people", People: named("Ada")}, ada.hear())
 	require.Equal(t, message{Type: "notice", Text: "Ada joined"}, ada.hear())
 
 	bob.join("tea", "Bob")
-	require.Equal(t, message{Type: "joined", Room: "tea", Name: "Bob"}, bob.hear())
+	require.Equal(t, message{Type: "joined", Room: "tea", Name: "Bob", Hue: 137}, bob.hear())
 	for _, v := range []visitor{ada, bob} {
-		require.Equal(t, message{Type: "people", People: []string{"Ada", "Bob"}}, v.hear())
+		require.Equal(t, message{Type: "people", People: named("Ada", "Bob")}, v.hear())
 		require.Equal(t, message{Type: "notice", Text: "Bob joined"}, v.hear())
 	}
 
@@ -118,7 +146,7 @@ func TestTwoTabsTalk(t *testing.T) {
 	}
 
 	bob.CloseNow() // the tab is closed
-	require.Equal(t, message{Type: "people", People: []string{"Ada"}}, ada.hear())
+	require.Equal(t, message{Type: "people", People: named("Ada")}, ada.hear())
 	require.Equal(t, message{Type: "notice", Text: "Bob left"}, ada.hear())
 }
 
@@ -154,10 +182,10 @@ func TestNamesAreMadeUnique(t *testing.T) {
 	} {
 		v := visit(t, url)
 		v.join("tea", test.name)
-		require.Equal(t, message{Type: "joined", Room: "tea", Name: test.want}, v.hear())
+		require.Equal(t, test.want, v.hearType("joined").Name)
 		v.join("tea", test.want) // as a page does that has been reconnected
 		v.say(message{Type: "say", Text: "it is me"})
-		v.await(message{Type: "message", Name: test.want, Text: "it is me"})
+		require.Equal(t, test.want, v.hearType("message").Name)
 	}
 }
 
@@ -249,24 +277,44 @@ func TestAnotherSitesPageMayNotConnect(t *testing.T) {
 func TestThePageIsServedAndKeepsToText(t *testing.T) {
 	t.Parallel()
 	url, _ := start(t, "127.0.0.1:0")
-	r, err := http.Get(url)
-	require.NoError(t, err)
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, r.StatusCode)
-	require.Equal(t, "text/html; charset=utf-8", r.Header.Get("Content-Type"))
-	require.Contains(t, r.Header.Get("Content-Security-Policy"), "default-src 'none'")
-	for _, id := range []string{"name", "room", "join", "text", "send", "log", "people", "status"} {
-		require.Contains(t, string(body), `id="`+id+`"`)
+	get := func(path string) (*http.Response, string) {
+		r, err := http.Get(url + path)
+		require.NoError(t, err)
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		return r, string(body)
 	}
-	for _, risk := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"} {
-		require.NotContains(t, string(body), risk)
+	for path, contentType := range map[string]string{
+		"/":              "text/html; charset=utf-8",
+		"/style.css":     "text/css; charset=utf-8",
+		"/page.js":       "text/javascript; charset=utf-8",
+		"/connection.js": "text/javascript; charset=utf-8",
+		"/log.js":        "text/javascript; charset=utf-8",
+		"/panel.js":      "text/javascript; charset=utf-8",
+	} {
+		r, body := get(path)
+		require.Equal(t, http.StatusOK, r.StatusCode, path)
+		require.Equal(t, contentType, r.Header.Get("Content-Type"), path)
+		require.Contains(t, r.Header.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'", path)
+		for _, risk := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"} {
+			require.NotContains(t, body, risk, path)
+		}
 	}
-	r, err = http.Get(url + "/elsewhere")
-	require.NoError(t, err)
-	r.Body.Close()
+	_, body := get("/")
+	for _, id := range []string{"name", "room", "join", "change", "text", "send", "offline", "log", "people", "status", "panel"} {
+		require.Contains(t, body, `id="`+id+`"`)
+	}
+	r, _ := get("/elsewhere")
 	require.Equal(t, http.StatusNotFound, r.StatusCode)
+}
+
+func TestHelpSaysWhatTheProgramShows(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.ErrorIs(t, run(t.Context(), []string{"-h"}, &out), flag.ErrHelp)
+	require.True(t, strings.HasPrefix(out.String(), about+"\n"), out.String())
+	require.Contains(t, out.String(), "-addr")
 }
 
 func TestTheAddressShownIsOneToOpen(t *testing.T) {
@@ -294,15 +342,16 @@ func TestASlowReaderIsLetGoAndHoldsUpNobody(t *testing.T) {
 		go h.run(ctx)
 
 		client, server := wstest.Pipe(t, nil, nil)
-		h.arrivals <- server
+		h.arrivals <- &person{conn: server}
 		ada := visitor{t, client}
 		ada.join("tea", "Ada")
 		ada.await(message{Type: "notice", Text: "Ada joined"})
 
 		server, sloth := wstest.Raw(t, nil) // nobody reads from this one
-		h.arrivals <- server
-		h.heard <- heard{server, encode(message{Type: "join", Room: "tea", Name: "Sloth"})}
-		ada.await(message{Type: "people", People: []string{"Ada", "Sloth"}})
+		slow := &person{conn: server}
+		h.arrivals <- slow
+		h.heard <- heard{slow, encode(message{Type: "join", Room: "tea", Name: "Sloth"})}
+		ada.await(message{Type: "people", People: named("Ada", "Sloth")})
 		ada.await(message{Type: "notice", Text: "Sloth joined"})
 
 		text := strings.Repeat("x", maxText)

@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -20,17 +21,26 @@ import (
 	"github.com/chanws/chanws/adapt"
 )
 
+const about = "dispatch: a server and a client that talk in typed messages, with a stream that lasts until it is unsubscribed from"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "dispatch:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, stdout io.Writer) (err error) {
+func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
+	flags := flag.NewFlagSet("dispatch", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	flags.Usage = func() { fmt.Fprintln(stdout, about) }
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, about)
 	l, err := adapt.NewListener("127.0.0.1:0", nil)
 	if err != nil {
 		return err

@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/chanws/chanws"
@@ -13,8 +16,9 @@ import (
 func TestTheStreamGoesOnUntilItIsUnsubscribedFrom(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out))
-	require.Regexp(t, `^> \{"event":"subscribe","topic":"gold"\}
+	require.NoError(t, run(t.Context(), nil, &out))
+	require.Regexp(t, `^`+regexp.QuoteMeta(about)+`
+> \{"event":"subscribe","topic":"gold"\}
 < update 1: gold costs 107
 < update 2: gold costs 104
 > \{"event":"heartbeat","id":7\}
@@ -35,7 +39,7 @@ func TestCtrlCClosesTheConnectionInGoodOrder(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())
 	out := &interrupter{at: "< update 1", interrupt: interrupt}
-	require.NoError(t, run(ctx, out))
+	require.NoError(t, run(ctx, nil, out))
 	require.Regexp(t, `\nclosed: 100\d .+\n$`, out.String())
 }
 
@@ -43,7 +47,7 @@ func TestCtrlCBeforeTheHandshakeIsAnError(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
-	require.ErrorIs(t, run(ctx, &bytes.Buffer{}), context.Canceled)
+	require.ErrorIs(t, run(ctx, nil, &bytes.Buffer{}), context.Canceled)
 }
 
 func TestTheDeskRefusesWhatMakesNoSense(t *testing.T) {
@@ -92,4 +96,11 @@ func (w *interrupter) Write(p []byte) (int, error) {
 		w.interrupt()
 	}
 	return w.Buffer.Write(p)
+}
+
+func TestHelpSaysWhatTheProgramShows(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.ErrorIs(t, run(t.Context(), []string{"-h"}, &out), flag.ErrHelp)
+	require.True(t, strings.HasPrefix(out.String(), about+"\n"), out.String())
 }

@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -18,17 +19,26 @@ import (
 	"github.com/chanws/chanws"
 )
 
+const about = "echo: a server and a client of it; the client sends three messages, and the server sends them back"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "echo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, stdout io.Writer) error {
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("echo", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	flags.Usage = func() { fmt.Fprintln(stdout, about) }
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, about)
 	out := log.New(stdout, "", 0) // server and client print at the same time
 
 	l, err := chanws.Listen("127.0.0.1:0", nil) // port 0: any that is free

@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,8 +14,9 @@ import (
 func TestEchoTellsTheWholeConversationInOrder(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out))
-	require.Regexp(t, `^server: listening on ws://127\.0\.0\.1:\d+
+	require.NoError(t, run(t.Context(), nil, &out))
+	require.Regexp(t, `^`+regexp.QuoteMeta(about)+`
+server: listening on ws://127\.0\.0\.1:\d+
 client: sends "hello"
 server: got "hello", sends it back
 client: got "hello"
@@ -33,6 +37,13 @@ func TestEchoEndsAtCtrlC(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
-	require.ErrorIs(t, run(ctx, &out), context.Canceled)
+	require.ErrorIs(t, run(ctx, nil, &out), context.Canceled)
 	require.Contains(t, out.String(), "server: bye\n", "the server has been shut down in good order")
+}
+
+func TestHelpSaysWhatTheProgramShows(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.ErrorIs(t, run(t.Context(), []string{"-h"}, &out), flag.ErrHelp)
+	require.True(t, strings.HasPrefix(out.String(), about+"\n"), out.String())
 }

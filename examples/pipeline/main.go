@@ -21,6 +21,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+const about = "pipeline: messages from a source through stages to a slow sink, which holds up the source"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], os.Stdout)
@@ -34,6 +36,11 @@ func main() {
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	var w world
 	flags := flag.NewFlagSet("pipeline", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	flags.Usage = func() {
+		fmt.Fprintln(stdout, about)
+		flags.PrintDefaults()
+	}
 	flags.IntVar(&w.messages, "n", 400, "how many messages the source has")
 	flags.IntVar(&w.size, "size", 64<<10, "their size in bytes")
 	flags.DurationVar(&w.pause, "pause", 5*time.Millisecond, "how long the sink takes for each")
@@ -41,6 +48,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	fmt.Fprintln(stdout, about)
 	url, stop, err := w.serve()
 	if err != nil {
 		return err

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/chanws/chanws"
@@ -19,6 +21,7 @@ func TestASlowSinkHoldsUpTheSource(t *testing.T) {
 	require.Contains(t, out.String(), "source sent 200, sink took 200, in flight   0")
 	most := regexp.MustCompile(`never more than (\d+) of 200 `).FindStringSubmatch(out.String())
 	require.NotNil(t, most, out.String())
+	require.True(t, strings.HasPrefix(out.String(), about+"\n"), out.String())
 	n, err := strconv.Atoi(most[1])
 	require.NoError(t, err)
 	require.Less(t, n, 100, "in flight at a time is what the buffers hold, not all that the source has")
@@ -42,9 +45,18 @@ func TestThePipelineEndsAtCtrlC(t *testing.T) {
 	out, stdout := io.Pipe()
 	result := make(chan error, 1)
 	go func() { result <- run(ctx, []string{"-n", "1000000", "-pause", "1ms"}, stdout) }()
-	_, err := out.Read(make([]byte, 1)) // the first report: it is running
+	_, err := out.Read(make([]byte, len(about)+1)) // the first line, then the first report: it is running
+	require.NoError(t, err)
+	_, err = out.Read(make([]byte, 1))
 	require.NoError(t, err)
 	interrupt()
 	go io.Copy(io.Discard, out)
 	require.ErrorIs(t, <-result, context.Canceled)
+}
+
+func TestHelpSaysWhatTheProgramShows(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.ErrorIs(t, run(t.Context(), []string{"-h"}, &out), flag.ErrHelp)
+	require.True(t, strings.HasPrefix(out.String(), about+"\n"), out.String())
 }

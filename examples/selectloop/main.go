@@ -18,6 +18,8 @@ import (
 	"github.com/chanws/chanws"
 )
 
+const about = "selectloop: one goroutine follows two sensors and a clock; one sensor runs out of battery, and the loop goes on"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], os.Stdout)
@@ -30,10 +32,16 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("selectloop", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	flags.Usage = func() {
+		fmt.Fprintln(stdout, about)
+		flags.PrintDefaults()
+	}
 	span := flags.Duration("for", 3*time.Second, "how long to watch")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	fmt.Fprintln(stdout, about)
 
 	// The sensors would be other machines; here they are a server of our own.
 	l, err := chanws.Listen("127.0.0.1:0", nil)

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"flag"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,9 +49,17 @@ func TestTheLoopEndsByItself(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-for", "200ms"}, &out))
 	require.Contains(t, out.String(), "-- that is enough\n")
+	require.True(t, strings.HasPrefix(out.String(), about+"\n"), out.String())
 }
 
 func TestABadFlagIsAnError(t *testing.T) {
 	t.Parallel()
 	require.Error(t, run(t.Context(), []string{"-for", "soon"}, io.Discard))
+}
+
+func TestHelpSaysWhatTheProgramShows(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.ErrorIs(t, run(t.Context(), []string{"-h"}, &out), flag.ErrHelp)
+	require.True(t, strings.HasPrefix(out.String(), about+"\n"), out.String())
 }

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestThePanelIsToldTheCountersOfItsConnection(t *testing.T) {
+	t.Parallel()
+	withHub(t, func(t *testing.T, h *hub, visit func() visitor) {
+		ada, bob := visit(), visit()
+		ada.join("tea", "Ada")
+		ada.hearType("notice")
+		bob.say(message{Type: "say", Text: "too early"})
+		bob.hearType("error")
+		synctest.Wait() // what was sent is counted
+		ada.say(message{Type: "stats"})
+		m := ada.hear()
+		require.Equal(t, "stats", m.Type)
+		require.Equal(t, stats{Received: 2, Sent: 3, Connections: 2}, *m.Stats)
+	})
+}
+
+func TestThePanelIsToldTheRoundTripOfTheLastPing(t *testing.T) {
+	t.Parallel()
+	withHub(t, func(t *testing.T, h *hub, visit func() visitor) {
+		ada := visit()
+		synctest.Wait()
+		for p := range h.people { // as Trace.KeepalivePong does
+			p.roundTrip.Store(int64(1500 * time.Microsecond))
+		}
+		ada.say(message{Type: "stats"})
+		require.InDelta(t, 1.5, ada.hear().Stats.Keepalive, 1e-9)
+	})
+}
