@@ -20,19 +20,19 @@ type closeFrame struct {
 }
 
 // queuePong answers a ping. At the bound it waits for the write pump, so that no pong is
-// dropped.
+// dropped. It queues nothing when pongs cannot be written any more.
 func (p *pump) queuePong(payload []byte) {
 	size := frame.MaxHeaderSize + len(payload)
 	p.mu.Lock()
-	if len(p.control.frames)+size > maxControl && !isClosed(p.writerDone) {
+	if len(p.control.frames)+size > maxControl && p.writesControl() {
 		p.counters.in.publish(&p.in.counts)
 		p.pauseTimers()
-		for len(p.control.frames)+size > maxControl && !isClosed(p.writerDone) {
+		for len(p.control.frames)+size > maxControl && p.writesControl() {
 			p.pongSpace.Wait()
 		}
 		p.resumeTimers()
 	}
-	if isClosed(p.writerDone) {
+	if !p.writesControl() {
 		p.mu.Unlock()
 		return
 	}
@@ -42,6 +42,10 @@ func (p *pump) queuePong(payload []byte) {
 	p.wakeWriter()
 	p.traceSent(frame.Header{Fin: true, Opcode: frame.Pong, Length: int64(len(payload))})
 }
+
+// writesControl reports whether the write pump still takes from control. Called with mu
+// held. Whatever makes it false is followed by a signal of pongSpace.
+func (p *pump) writesControl() bool { return p.writeErr == nil && !isClosed(p.writerDone) }
 
 // appendControl encodes a ping or pong. Called with mu held.
 func (p *pump) appendControl(opcode frame.Opcode, payload []byte) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/chanws/chanws/internal/frame"
 	"github.com/stretchr/testify/require"
@@ -178,13 +179,30 @@ func TestAFloodOfPingsIsHeldUpAndEveryOneIsAnswered(t *testing.T) {
 	})
 }
 
-func TestAReadPumpThatWaitsToAnswerPingsEndsWithTheWriting(t *testing.T) {
+// The read pump stops waiting to answer pings when a write has failed, so CloseTimeout
+// begins immediately.
+func TestAReadPumpThatWaitsToAnswerPingsReadsOnAfterAFailedWrite(t *testing.T) {
+	opts := timedOut()
+	opts.EventBuffer = 1000
+	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
+		began := time.Now()
+		_, err := peer.conn.Write(wire(frame.Ping, make([]byte, 100), 250))
+		require.NoError(t, err)
+		require.ErrorIs(t, asFailed(t, requireEnd(t, p)), os.ErrDeadlineExceeded)
+		require.EqualValues(t, 250, p.Stats().PingsReceived)
+		require.Equal(t, opts.WriteTimeout+opts.CloseTimeout, time.Since(began))
+	})
+}
+
+func TestACloseAfterAFailedWriteTakesNoLongerThanCloseTimeout(t *testing.T) {
 	opts := timedOut()
 	opts.EventBuffer = 1000
 	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
 		_, err := peer.conn.Write(wire(frame.Ping, make([]byte, 100), 250))
 		require.NoError(t, err)
-		require.ErrorIs(t, asFailed(t, requireEnd(t, p)), os.ErrDeadlineExceeded)
-		require.EqualValues(t, 250, p.Stats().PingsReceived)
+		<-p.Closing()
+		began := time.Now()
+		require.ErrorIs(t, p.Close(t.Context(), 1000, ""), os.ErrDeadlineExceeded)
+		require.LessOrEqual(t, time.Since(began), opts.CloseTimeout)
 	})
 }

@@ -166,6 +166,7 @@ func (p *pump) writeFailed(f *writeFailure) {
 	p.writeErr = p.delivery.failedError(p.writeError(f.err))
 	p.advance(stateClosing)
 	p.startDrain()
+	p.pongSpace.Signal()
 	p.failRequests(p.writeErr)
 	limit := p.boundedCloseTimeout()
 	p.mu.Unlock()

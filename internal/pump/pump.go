@@ -149,7 +149,7 @@ type pump struct {
 	control      control
 	requests     requests
 	timers       timers
-	pongSpace    sync.Cond // control has space for a pong again
+	pongSpace    sync.Cond // control has space for a pong again, or takes none any more
 
 	frameInParts atomic.Bool  // part of a frame has come: no pong can come until it is complete
 	lastActive   atomic.Int64 // nanoseconds after started; see timers.go
