@@ -161,14 +161,14 @@ func TestAFloodOfPingsIsHeldUpAndEveryOneIsAnswered(t *testing.T) {
 	opts := testOptions()
 	opts.EventBuffer = 1000
 	inBubble(t, opts, func(t *testing.T, p *Pump[any, any], peer *peer) {
-		const pings = 300
+		const pings = 1000 // more than the buffers of both pumps and control hold
 		flood := wire(frame.Ping, make([]byte, 100), pings)
-		_, err := peer.conn.Write(flood[:len(flood)/2])
+		_, err := peer.conn.Write(flood[:bufferSize/2])
 		require.NoError(t, err)
-		rest := later(func() error { _, err := peer.conn.Write(flood[len(flood)/2:]); return err })
+		rest := later(func() error { _, err := peer.conn.Write(flood[bufferSize/2:]); return err })
 		synctest.Wait()
 		requireBlocked(t, rest)
-		require.Less(t, len(p.Events()), 2*maxControl/100)
+		require.Less(t, len(p.Events()), (bufferSize+maxControl)/100)
 		for range pings {
 			peer.expect(frame.Pong, string(make([]byte, 100)))
 		}
