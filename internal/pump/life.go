@@ -50,6 +50,7 @@ const (
 //	                                                                or the close timer in abort
 //	Close, CloseContext                                             the same, and the caller waits; ctx ends it in abort
 //	CloseNow, Abort, no answer to our close frame in time           abort
+//	a write that stalled on a stream without deadlines              writeStalled, by abort
 //	no pong in time                                                 pongOverdue, by fail
 //
 // Each goes from there through readLoop's finish, where the socket is closed and the

@@ -13,10 +13,16 @@
 //   - deliver.go: from a message to the event channel
 //   - send.go, requests.go: from the Send channel and from Write to the write pump
 //   - control.go: pings, pongs and close frames, which overtake messages
-//   - write.go, compress.go, flush.go: the write pump, from a message to the socket
+//   - write.go, compress.go, masking.go, flush.go: the write pump, from a message to the
+//     socket
 //   - life.go: the states of a connection and every way to its end
 //   - close.go: Close and its relatives, called by users
-//   - timers.go: keepalive, idle and close timeouts
+//   - socket.go: how the socket is closed
+//   - timers.go, keepalive.go: the timers, idle events, and pings that want a pong
+//   - stall.go, progress.go, sendqueue_*.go, tcpinfo_*.go: whether the peer takes what is
+//     written
+//   - buffer.go, recycle*.go: buffers and payloads that are used again
+//   - options.go, errors*.go, rate.go, stats.go: limits, errors and counters
 //
 // # The facts about the end
 //
@@ -93,8 +99,8 @@ type Config[E, M any] struct {
 	Compression *Compression
 }
 
-// Pump is a running connection with its channels. The part that needs to know the types
-// of events and messages is in deliver.go and send.go.
+// Pump is a running connection with its channels. Only its own methods know the types of
+// events and messages.
 type Pump[E, M any] struct {
 	pump
 	events chan E

@@ -6,7 +6,7 @@ import (
 	"github.com/chanws/chanws/internal/frame"
 )
 
-// output is the state of the write pump: the frames that it has gathered and not yet
+// writer is the state of the write pump: the frames that it has gathered and not yet
 // given to the operating system. Nobody else uses it, but for the requests in hand,
 // which are failed at the end.
 type writer struct {
