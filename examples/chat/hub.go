@@ -118,7 +118,7 @@ func (h *hub) handle(p *person, text chanws.Text) {
 	}
 }
 
-// say tells p's room what p says, and keeps it for those who come later.
+// say sends a message of p to everybody in the room, and keeps it for those who come later.
 func (h *hub) say(p *person, text string) {
 	switch {
 	case p.room == nil:
